@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use lxkns_core::model::{
-    Cause, Holder, InFlight, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Pid, Place, Reader, Suspect, Tid,
+    CapabilitySet, Cause, Holder, InFlight, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Pid, Place, Process,
+    Reader, Scope, Seccomp, Suspect, TaskState, Tid, Uids,
 };
 use lxkns_core::{Discovery, DiscoveryOptions, Snapshot};
 use lxkns_fixture::deny::{self, Interface};
@@ -35,6 +36,7 @@ pub(super) fn tests() -> Vec<Test> {
             &[Root, File(BTF), FileSystem("proc"), Program("nsenter")],
             in_a_pid_namespace,
         ),
+        test("reader::of_powers_too", &[Root, File(BTF)], of_powers_too),
         test("reader::two_capabilities_are_enough", NOBODY, two_capabilities_are_enough),
         test("reader::no_process_is_left_out", &[Root, File(BTF)], no_process_is_left_out),
         test("reader::what_nothing_visible_holds", &[Root, File(BTF), Kernel(6, 18)], what_nothing_visible_holds),
@@ -302,6 +304,72 @@ fn both_say_the_same() {
             let (pid, fd) = fixture.procfs_file;
             let is_it = |suspect: &Suspect| matches!(suspect, Suspect::ProcFile { pid: of, fd: on, .. } if (*of, *on) == (pid, fd));
             assert!(kernel.suspects.iter().any(is_it), "{:?}", kernel.suspects);
+        }
+    }
+}
+
+/// Both say the same of what processes may do, and of the numbers that they have in PID namespaces, also in more than a record
+/// of the kernel reader has room for.
+fn of_powers_too() {
+    let users = Actor::spawn_in(&["uts"]);
+    users.setresuid(1001, 1002, 1003);
+    let bounded = Actor::spawn_in(&["uts"]);
+    bounded.keep_bounding(0b1101);
+    bounded.set_caps(0b101);
+    let filtered = Actor::spawn_in(&["uts"]);
+    filtered.deny_unshare();
+    // All but its PID is that of its living task.
+    let dead = Actor::spawn_in(&["uts"]);
+    let living = dead.thread();
+    living.set_caps(0b11);
+    dead.exit_main_thread();
+    let mut nested = vec![Actor::spawn_in(&["uts"])];
+    for _ in 0..6 {
+        let above = &nested[nested.len() - 1];
+        above.unshare(&["pid", "uts"]);
+        nested.push(above.fork());
+    }
+
+    let pids: Vec<_> =
+        [&users, &bounded, &filtered, &dead].into_iter().chain(&nested).map(|actor| Pid(actor.pid())).collect();
+    let details = DiscoveryOptions { scheduling: true, task_details: true, ..DiscoveryOptions::namespaces() };
+    for options in [DiscoveryOptions::namespaces(), details] {
+        for status in [Scope::Named, Scope::All] {
+            let options = DiscoveryOptions { status, ..options.clone() };
+            // An actor that was just seen to have died can still be about to become a zombie.
+            let [kernel, procfs] = look_until(
+                |[kernel, procfs]: &[Vec<Process>; 2]| kernel == procfs,
+                || {
+                    [Reader::Kernel, Reader::Proc].map(|reader| {
+                        let snapshot = scan(&options, reader);
+                        let mut processes: Vec<_> = pids.iter().map(|pid| snapshot.processes[pid].clone()).collect();
+                        // Actors run or sleep, as it happens.
+                        let tasks = processes.iter_mut().flat_map(|process| process.tasks.iter_mut());
+                        tasks.for_each(|task| task.state = TaskState(b'S'));
+                        processes
+                    })
+                },
+            );
+            for (kernel, procfs) in kernel.iter().zip(&procfs) {
+                assert_eq!(kernel, procfs);
+            }
+            let status = |actor: &Actor| {
+                kernel.iter().find(|process| process.pid == Pid(actor.pid())).and_then(|it| it.status.clone()).unwrap()
+            };
+            let Uids { real, effective, saved, file_system } = status(&users).uids;
+            assert_eq!([real, effective, saved, file_system].map(|uid| uid.0), [1001, 1002, 1003, 1002]);
+            let sets = status(&bounded).capabilities;
+            assert_eq!([sets.bounding, sets.permitted].map(CapabilitySet::bits), [0b1101, 0b101]);
+            let (free, filtered) = (status(&users), status(&filtered));
+            assert_eq!((free.seccomp, free.no_new_privs), (Some(Seccomp::None), Some(false)));
+            assert_eq!((filtered.seccomp, filtered.no_new_privs), (Some(Seccomp::Filter), Some(true)));
+            assert_eq!(status(&dead).capabilities.permitted.bits(), 0b11);
+            assert_eq!(status(&dead).ns_pids, [Pid(dead.pid())]);
+            for (level, actor) in nested.iter().enumerate() {
+                let numbers = status(actor).ns_pids;
+                assert_eq!((numbers.len(), numbers[0]), (level + 1, Pid(actor.pid())));
+                assert!(numbers[1..].last().is_none_or(|&own| own == Pid(1)), "{numbers:?}");
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Places 1 to 7 as the kernel reader tells them: the same facts that procfs has, from two reads of the kernel's iterators.
 //!
 //! Procfs is left with what these do not tell, and is asked for it only where it is wanted: control groups, scheduling,
-//! `status`, names of kernel threads, and suspects.
+//! labels, names of kernel threads, and suspects; `status` where a record lacks a part of it.
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
@@ -24,7 +24,7 @@ use crate::failure::{Failure, errno_of};
 use crate::kernel_reader::{FileKind, FileRecord, KernelReader, NamespaceRecord, Receiver, Refusal, TaskRecord};
 use crate::model::{
     Cause, DiscoveryOptions, Gap, Holder, NamespaceId, NamespaceLinks, NamespaceType, NotKernel, Object, Operation,
-    Pid, Place, Reader, Relation, Task, TaskState, Tid, Uid,
+    Pid, Place, ProcessStatus, Reader, Relation, Scope, Task, TaskState, Tid, Uid,
 };
 use crate::procfs::{ProcDir, parse};
 
@@ -46,6 +46,24 @@ struct ToldProcess {
     voice: usize,
     /// The files of interest, each table once, with the task that the table is read of, among these.
     files: Vec<(usize, FileRecord)>,
+}
+
+impl ToldProcess {
+    /// What `status` says of it, if the kernel has told that: the PIDs are those of the thread group leader, all else is of the
+    /// task that stands for the process. The caller is in the initial user namespace, where UIDs are as the kernel has them:
+    /// others may not load programs.
+    fn status(&self) -> Option<ProcessStatus> {
+        let leader = self.tasks.first().filter(|leader| leader.powers.is_some())?;
+        let powers = self.tasks.get(self.voice)?.powers.as_deref()?;
+        Some(ProcessStatus {
+            uids: powers.uids,
+            ns_pids: leader.numbers().iter().copied().map(Pid).collect(),
+            capabilities: powers.capabilities,
+            seccomp: powers.seccomp,
+            no_new_privs: Some(powers.no_new_privs),
+            label: None,
+        })
+    }
 }
 
 /// Reads all processes, except the calling one and its helpers, from the kernel's iterators, if that is wanted and possible.
@@ -111,7 +129,7 @@ fn ask(search: &mut Search<'_>, found: &mut Found) -> Result<Found, Refusal> {
         let thread = std::thread::Builder::new().name("lxkns".into()).spawn_scoped(scope, files);
         let counted = untold::counted(search);
         let mut missing = None;
-        let told = reader.tasks().map(|tasks| {
+        let told = reader.tasks(options.status != Scope::None).map(|tasks| {
             // As no task began or ended meanwhile, as many as are not told of are kept from programs.
             let count = counted.filter(|_| untold::counted(search) == counted);
             missing = count.and_then(|(count, _)| count.checked_sub(tasks.len()));
@@ -178,7 +196,10 @@ fn processes_of(tasks: Vec<TaskRecord>, left_out: &[Pid], in_initial: bool) -> V
     let mut by_tgid: FxHashMap<u32, Vec<TaskRecord>> = FxHashMap::default();
     for task in tasks {
         if task.number != 0 && pids.contains_key(&task.tgid) {
-            by_tgid.entry(task.tgid).or_default().push(task);
+            let of_process = by_tgid.entry(task.tgid).or_default();
+            // Most processes have one task or two: no room is made for more of these large records.
+            of_process.reserve_exact(usize::from(of_process.len() < 2));
+            of_process.push(task);
         }
     }
     let mut processes: Vec<_> = by_tgid
@@ -415,11 +436,17 @@ impl Told {
         let (voice, namespaces) = (Tid(voice.number), self.links(search, voice));
         let mut gathered = Gathered { pid, main, others: gathered_others, voice, namespaces };
         processes::hold(search, found, &mut gathered);
-        processes::finish(search, found, gathered, known, |found| match self.directory(search, leader) {
-            Ok(dir) => tasks::status(search, found, &dir, pid, voice),
-            Err(failure) => {
-                found.gap(Place::ProcessFacts, Object::Process(pid), Operation::read("stat"), failure);
-                None
+        processes::finish(search, found, gathered, known, |found| {
+            // Only procfs has labels.
+            if let Some(status) = told.status().filter(|_| !search.options.security_labels) {
+                return Some(status);
+            }
+            match self.directory(search, leader) {
+                Ok(dir) => tasks::status(search, found, &dir, pid, voice),
+                Err(failure) => {
+                    found.gap(Place::ProcessFacts, Object::Process(pid), Operation::read("stat"), failure);
+                    None
+                }
             }
         });
     }
@@ -475,10 +502,15 @@ impl Told {
             is_leaving: task.has_left() && !state.is_dead(),
         };
         let whose = Whose { pid, with_details, is_leaving: reading.is_leaving };
-        if !task.is_of_kernel() && !whose.takes_files(search.options, tid) {
+        let wants_status = search.options.status == Scope::All && tid == Tid::from(pid) && told.voice == 0;
+        let status = if wants_status { told.status() } else { None };
+        let has_status = status.is_some() && !search.options.security_labels;
+        if !task.is_of_kernel() && !whose.takes_files(search.options, tid, has_status) {
+            reading.status = status;
             return reading;
         }
-        if with_details && tid != Tid::from(pid) {
+        // Without this, `status` of a leader is read for its affinity.
+        if with_details && (tid != Tid::from(pid) || status.is_some()) {
             reading.task.affinity = tasks::affinity(search, tid);
         }
         let object = if tid == Tid::from(pid) { Object::Process(pid) } else { Object::Task(pid, tid) };
@@ -489,7 +521,7 @@ impl Told {
         let read =
             dir.and_then(|dir| self.add_stat(search, found, &dir, &mut reading.task, with_details).map(|()| dir));
         match read {
-            Ok(dir) => reading.status = tasks::details(search, found, &dir, &mut reading.task, whose),
+            Ok(dir) => reading.status = tasks::details(search, found, &dir, &mut reading.task, whose, status),
             Err(failure) => found.gap(Place::ProcessFacts, object, Operation::read("stat"), failure),
         }
         reading

@@ -64,7 +64,10 @@ impl Known {
     pub(super) fn has_its_directory(self, proc: &ProcRoot) -> bool {
         if self.directory.is_none() {
             // The kernel reader has told of the process.
-            return self.open(proc).is_ok();
+            let mut buffer = Vec::new();
+            let text = proc.dir().read_record(format!("{}/stat", self.pid), &mut buffer);
+            let stat = text.ok().and_then(|text| parse::stat::parse(text).ok());
+            return stat.is_some_and(|stat| stat.start_time_ticks == self.start_time_ticks);
         }
         let ino = proc.dir().stat(decimal(self.pid.0).as_str(), StatxFlags::INO).map(|stat| stat.stx_ino);
         self.directory.is_some() && self.directory == ino.ok()

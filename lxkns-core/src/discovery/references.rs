@@ -142,7 +142,7 @@ fn walk(search: &Search<'_>, reader: &KernelReader) -> Result<Walk, Refusal> {
     let mut explain = |ino: u32| *walk.explained.entry(ino).or_default() += 1;
     let mut sets = FxHashSet::default();
     let mut told = FxHashSet::default();
-    for task in reader.tasks()? {
+    for task in reader.tasks(false)? {
         told.insert(Pid(task.number));
         if task.nsproxy.is_some_and(|set| sets.insert(set)) {
             // Of those for children, the PID namespace is none that counts.

@@ -368,7 +368,7 @@ impl<'a> Discovery<'a> {
                 .kernel_reader()
                 .as_ref()
                 .map_err(Clone::clone)
-                .and_then(KernelReader::tasks)
+                .and_then(|reader| reader.tasks(false))
                 .err()?
                 .or_lockdown(&self.proc),
         };

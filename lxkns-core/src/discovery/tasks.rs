@@ -87,7 +87,7 @@ pub(super) fn read(
     }
 
     found.buffer = buffer;
-    let status = details(search, found, dir, &mut task, Whose { pid, with_details, is_leaving });
+    let status = details(search, found, dir, &mut task, Whose { pid, with_details, is_leaving }, None);
     Ok(Reading { task, ppid, threads, status, is_leaving })
 }
 
@@ -101,21 +101,22 @@ pub(super) struct Whose {
 }
 
 impl Whose {
-    /// Whether any file of the task's is read for its details.
-    pub(super) fn takes_files(self, options: &DiscoveryOptions, tid: Tid) -> bool {
+    /// Whether any file of the task's is read for its details; `has_status`: its `status` is known, with all that is wanted of it.
+    pub(super) fn takes_files(self, options: &DiscoveryOptions, tid: Tid, has_status: bool) -> bool {
         self.with_details && (options.cgroups || options.freezer || options.scheduling)
-            || options.status == Scope::All && tid == Tid::from(self.pid)
+            || options.status == Scope::All && tid == Tid::from(self.pid) && !has_status
     }
 }
 
 /// Adds the control groups and the affinity of a task, as far as they are wanted, and returns the `status` of a thread group
-/// leader.
+/// leader, with a label. The rest of `status` is not read if it is `known`.
 pub(super) fn details(
     search: &Search<'_>,
     found: &mut Found,
     dir: &ProcDir,
     task: &mut Task,
     whose: Whose,
+    known: Option<ProcessStatus>,
 ) -> Option<ProcessStatus> {
     let options = search.options;
     let Whose { pid, with_details, is_leaving } = whose;
@@ -132,8 +133,9 @@ pub(super) fn details(
             Err(errno) => found.gap(Place::Cgroups, object(), Operation::read("cgroup"), errno),
         }
     }
-    let mut status = None;
-    if (options.scheduling && with_details && task.affinity.is_none()) || (options.status == Scope::All && is_first) {
+    let mut status = known;
+    let lacks_status = options.status == Scope::All && is_first && status.is_none();
+    if lacks_status || (options.scheduling && with_details && task.affinity.is_none()) {
         match dir.read_record(c"status", &mut buffer).map(parse::status::parse) {
             Ok(Ok(read)) if is_reaped(&read.process) => {}
             Ok(Ok(read)) => {
@@ -185,7 +187,8 @@ pub(super) fn affinity(search: &Search<'_>, tid: Tid) -> Option<Vec<CpuRange>> {
     }
     let cpus = rustix::thread::sched_getaffinity(rustix::process::Pid::from_raw(i32::try_from(tid.0).ok()?)).ok()?;
     let mut ranges: Vec<CpuRange> = Vec::new();
-    for cpu in (0..CpuSet::MAX_CPU).filter(|&cpu| cpus.is_set(cpu)) {
+    // There is room for a thousand, of which few hosts have many.
+    for cpu in (0..CpuSet::MAX_CPU).filter(|&cpu| cpus.is_set(cpu)).take(cpus.count() as usize) {
         let cpu = cpu as u32;
         match ranges.last_mut() {
             Some(last) if last.last + 1 == cpu => last.last = cpu,

@@ -76,10 +76,12 @@ struct Type {
 }
 
 impl Type {
+    #[inline(always)]
     fn kind(self) -> u32 {
         self.info >> 24 & 0x1f
     }
 
+    #[inline(always)]
     fn count(self) -> usize {
         (self.info & 0xffff) as usize
     }
@@ -90,6 +92,7 @@ impl Type {
     }
 
     /// The bytes that follow the head.
+    #[inline(always)]
     fn rest(self) -> Result<usize, BtfError> {
         Ok(match self.kind() {
             PTR | 7..=FUNC | FLOAT | TYPE_TAG => 0,
@@ -158,6 +161,7 @@ impl<'a> Btf<'a> {
             functions: Vec::new(),
         };
         btf.starts.push(0);
+        let (structs, functions) = (Wanted::of(structs), Wanted::of(functions));
         let mut at = 0;
         while at < types.len() {
             let head = btf.head(at)?;
@@ -165,9 +169,9 @@ impl<'a> Btf<'a> {
             btf.starts.push(at as u32);
             match head.kind() {
                 // A structure that is only declared is of another kind.
-                STRUCT => btf.structs.extend(btf.wanted(head.name, structs).map(|name| (name, id))),
+                STRUCT => btf.structs.extend(structs.find(&btf, head.name).map(|name| (name, id))),
                 // A tracepoint is a name for the type of what it calls.
-                FUNC | TYPEDEF => btf.functions.extend(btf.wanted(head.name, functions).map(|name| (name, id))),
+                FUNC | TYPEDEF => btf.functions.extend(functions.find(&btf, head.name).map(|name| (name, id))),
                 _ => {}
             }
             at += TYPE + head.rest()?;
@@ -262,20 +266,51 @@ impl<'a> Btf<'a> {
         None
     }
 
+    /// For each of a hundred thousand types, as what follows; hence inlined also where all else is optimized for size.
+    #[inline(always)]
     fn head(&self, at: usize) -> Result<Type, BtfError> {
-        Ok(Type {
-            name: u32_at(self.types, at)?,
-            info: u32_at(self.types, at + 4)?,
-            size_or_type: u32_at(self.types, at + 8)?,
-        })
-    }
-
-    fn wanted(&self, name: u32, names: &[&'static str]) -> Option<&'static str> {
-        names.iter().copied().find(|wanted| self.is_called(name, wanted.as_bytes()))
+        let head = self.types.get(at..).and_then(<[u8]>::first_chunk::<TYPE>).ok_or(BtfError::Truncated)?;
+        let number = |at: usize| u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        Ok(Type { name: number(0), info: number(4), size_or_type: number(8) })
     }
 
     fn is_called(&self, name: u32, expected: &[u8]) -> bool {
         let rest = self.strings.get(name as usize..).and_then(|text| text.strip_prefix(expected));
         rest.is_some_and(|rest| rest.first() == Some(&0))
+    }
+}
+
+/// Names that are looked for among a hundred thousand others: nearly all of these are told apart by their first two bytes.
+struct Wanted<'a> {
+    names: &'a [&'static str],
+    /// Whether a name begins with bytes that [`place`](Self::place) puts here.
+    begins: [bool; 256],
+}
+
+impl<'a> Wanted<'a> {
+    fn of(names: &'a [&'static str]) -> Self {
+        let mut begins = [false; 256];
+        for name in names {
+            // A zero ends each.
+            let mut bytes = name.bytes().chain([0, 0]);
+            if let (Some(first), Some(second)) = (bytes.next(), bytes.next()) {
+                begins[Self::place(first, second)] = true;
+            }
+        }
+        Self { names, begins }
+    }
+
+    #[inline(always)]
+    fn place(first: u8, second: u8) -> usize {
+        first.wrapping_mul(31).wrapping_add(second).into()
+    }
+
+    #[inline(always)]
+    fn find(&self, btf: &Btf<'_>, name: u32) -> Option<&'static str> {
+        let begin = btf.strings.get(name as usize..).and_then(<[u8]>::first_chunk::<2>)?;
+        if !self.begins[Self::place(begin[0], begin[1])] {
+            return None;
+        }
+        self.names.iter().copied().find(|wanted| btf.is_called(name, wanted.as_bytes()))
     }
 }

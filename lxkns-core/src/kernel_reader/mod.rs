@@ -215,6 +215,8 @@ impl Iterator {
 #[derive(Debug)]
 pub(crate) struct KernelReader {
     tasks: Iterator,
+    /// With the powers and numbers of each. A kernel where it cannot be put together has the other.
+    tasks_and_status: Result<Iterator, Refusal>,
     files: Iterator,
     files_and_suspects: Iterator,
     /// For the namespaces of tasks and those of files. A kernel where they cannot be put together has the others.
@@ -261,15 +263,27 @@ impl KernelReader {
             tuns_of_module: OnceLock::new(),
             segments: held_files::SegmentLayout::of(&fields, &btf).map_err(Refusal::from),
             namespaces: namespaces().map_err(Refusal::from),
-            tasks: Iterator::new(c"lxkns_tasks", of_tasks, programs::for_tasks(&btf)?),
+            tasks: Iterator::new(c"lxkns_tasks", of_tasks, programs::for_tasks(&btf, false)?),
+            tasks_and_status: programs::for_tasks(&btf, true)
+                .map(|program| Iterator::new(c"lxkns_tasks", of_tasks, program))
+                .map_err(Refusal::from),
             files: Iterator::new(c"lxkns_files", of_files, programs::for_files(&btf, false)?),
             files_and_suspects: Iterator::new(c"lxkns_files", of_files, programs::for_files(&btf, true)?),
         })
     }
 
-    /// All tasks of the caller's PID namespace and those below it, in the order of their TIDs there.
-    pub(crate) fn tasks(&self) -> Result<Vec<TaskRecord>, Refusal> {
+    /// All tasks of the caller's PID namespace and those below it, in the order of their TIDs there; `with_status` with their
+    /// powers and numbers, as far as the kernel tells them.
+    pub(crate) fn tasks(&self, with_status: bool) -> Result<Vec<TaskRecord>, Refusal> {
         let mut tasks = Vec::new();
+        if let Some(iterator) = self.tasks_and_status.as_ref().ok().filter(|_| with_status) {
+            let mut known = records::KnownPowers::default();
+            let add = |bytes: &[u8]| tasks.push(TaskRecord::read_with_status(bytes, &mut known));
+            if iterator.run(records::TASK_AND_STATUS, add).is_ok() {
+                return Ok(tasks);
+            }
+            tasks.clear();
+        }
         self.tasks.run(records::TASK, |bytes| tasks.push(TaskRecord::read(bytes)))?;
         Ok(tasks)
     }
@@ -363,10 +377,11 @@ impl KernelReader {
 pub(crate) fn check(btf: &[u8]) {
     tracepoints::check(btf);
     if let Ok(reader) = KernelReader::new(btf) {
-        let iterators = [&reader.tasks, &reader.files, &reader.files_and_suspects];
+        let iterators =
+            [&reader.tasks, &reader.files, &reader.files_and_suspects].into_iter().chain(&reader.tasks_and_status);
         let of_memory = reader.memory.iter().flat_map(MemoryReader::iterators);
         for Iterator { instructions, .. } in
-            iterators.into_iter().chain(reader.namespaces.iter().flatten()).chain(&reader.lists).chain(of_memory)
+            iterators.chain(reader.namespaces.iter().flatten()).chain(&reader.lists).chain(of_memory)
         {
             assert!((1..4096).contains(&instructions.len()));
         }
@@ -393,7 +408,6 @@ mod tests {
         // Nothing of this reader's reads these, or they are read from elsewhere without.
         let unread = [
             "nsproxy.count",
-            "cred.uid",
             "pid.count",
             "task_struct.group_leader",
             "task_struct.fs",
@@ -401,6 +415,8 @@ mod tests {
             "path.mnt",
             "pt_regs.orig_ax",
             "pt_regs.syscallno",
+            "task_struct.seccomp",
+            "seccomp.mode",
         ];
         // Without one of these, another is what is missing.
         let replaced = [
@@ -413,7 +429,8 @@ mod tests {
             let refused = KernelReader::new(&small_btf(&path)).and_then(|reader| {
                 let of_memory = reader.memory.and(reader.in_flight).and(reader.held_files);
                 let others = of_memory.and(reader.segments).and(reader.tuns).and(reader.super_blocks);
-                reader.namespaces.and(reader.lists).map(drop).and(others.map(drop))
+                let of_tasks = reader.namespaces.map(drop).and(reader.tasks_and_status.map(drop));
+                of_tasks.and(reader.lists.map(drop)).and(others.map(drop))
             });
             if unread.contains(&path.as_str()) {
                 assert_eq!(refused, Ok(()), "{path}");

@@ -8,7 +8,9 @@ use lxkns_sys::BpfInstruction;
 
 use super::assembler::{Assembler, FRAME, Helper, If, R0, R1, R2, R3, R6, R7, R8, R9, Register, Width};
 use super::btf::{Btf, Field};
-use super::records::{ANON_INODE, CGROUP, CGROUP2, FILE, NSFS, PIDFS, PROC, SOCKFS, TASK, TUN, file, task};
+use super::records::{
+    ANON_INODE, CGROUP, CGROUP2, FILE, NSFS, PIDFS, PROC, SOCKFS, TASK, TASK_AND_STATUS, TUN, file, task,
+};
 
 /// The structures whose fields the programs read.
 pub(super) const STRUCTS: [&str; 42] = [
@@ -114,7 +116,7 @@ pub(super) const NSPROXY: i16 = -32 - NSPROXY_SIZE;
 /// The bytes of the largest `nsproxy` that there is room for. It has ten pointers at most.
 const NSPROXY_SIZE: i16 = 128;
 /// The record, behind that.
-pub(super) const RECORD: i16 = NSPROXY - 128;
+pub(super) const RECORD: i16 = NSPROXY - TASK_AND_STATUS as i16;
 
 impl Assembler {
     /// Copies `size` bytes from `source + offset` to the stack.
@@ -167,15 +169,58 @@ pub(super) fn nsproxy_size(btf: &Btf<'_>) -> Result<i16, Missing> {
     size.filter(|size| (8..=NSPROXY_SIZE).contains(size)).ok_or(Missing("nsproxy"))
 }
 
-/// The program for each task.
-pub(super) fn for_tasks(btf: &Btf<'_>) -> Result<Vec<BpfInstruction>, Missing> {
+/// Where the powers of a task are.
+struct PowerFields {
+    ids: i16,
+    capabilities: i16,
+    atomic_flags: i16,
+    /// A kernel without seccomp has none.
+    seccomp: Option<i16>,
+}
+
+impl PowerFields {
+    fn of(f: &Fields<'_>) -> Result<Self, Missing> {
+        /// In this order, one after another.
+        const IDS: [&str; 8] =
+            ["cred.uid", "cred.gid", "cred.suid", "cred.sgid", "cred.euid", "cred.egid", "cred.fsuid", "cred.fsgid"];
+        const SETS: [&str; 5] =
+            ["cred.cap_inheritable", "cred.cap_permitted", "cred.cap_effective", "cred.cap_bset", "cred.cap_ambient"];
+        let in_order = |paths: &[&'static str], size: i16| -> Result<i16, Missing> {
+            let first = f.at(paths[0], size as u32)?;
+            for (path, place) in paths.iter().zip((first..).step_by(size as usize)) {
+                if f.at(path, size as u32)? != place {
+                    return Err(Missing(path));
+                }
+            }
+            Ok(first)
+        };
+        // Before Linux 6.3, a set is two numbers of 4 bytes, the lower first.
+        if cfg!(target_endian = "big") {
+            f.at("cred.cap_inheritable.val", 8)?;
+        }
+        Ok(Self {
+            ids: in_order(&IDS, 4)?,
+            capabilities: in_order(&SETS, 8)?,
+            atomic_flags: f.at("task_struct.atomic_flags", 8)?,
+            seccomp: f.number("task_struct.seccomp.mode").ok(),
+        })
+    }
+}
+
+/// The program for each task; `with_status` with what `/proc/PID/status` shows of its powers and numbers.
+pub(super) fn for_tasks(btf: &Btf<'_>, with_status: bool) -> Result<Vec<BpfInstruction>, Missing> {
     let f = Fields(btf);
+    let powers = if with_status { Some(PowerFields::of(&f)?) } else { None };
+    let record = if with_status { TASK_AND_STATUS } else { TASK };
     let size_of = |name: &'static str| btf.size_of(name).and_then(|size| i16::try_from(size).ok()).ok_or(Missing(name));
     let nsproxy_size = nsproxy_size(btf)?;
     // Above the first of `numbers` come the PIDs in the PID namespaces below.
     let numbers = btf.field("pid.numbers").and_then(|field| i16::try_from(field.offset).ok());
     let numbers = numbers.ok_or(Missing("pid.numbers"))?;
     let upid = size_of("upid")?;
+    if with_status && upid != task::NUMBER_SIZE {
+        return Err(Missing("upid"));
+    }
 
     let mut p = Assembler::default();
     let (end, without_nsproxy) = (p.label(), p.label());
@@ -185,7 +230,7 @@ pub(super) fn for_tasks(btf: &Btf<'_>) -> Result<Vec<BpfInstruction>, Missing> {
     p.load(Width::Eight, R7, R7, f.pointer("bpf_iter_meta.seq")?);
     // After the last task, the program runs once more without one.
     p.jump_if(R6, If::Equal, 0, end);
-    p.clear_record(TASK);
+    p.clear_record(record);
 
     p.copy_field(Width::Four, RECORD + task::TGID, R6, f.number("task_struct.tgid")?);
     p.copy_field(Width::Four, RECORD + task::TID, R6, f.number("task_struct.pid")?);
@@ -201,6 +246,15 @@ pub(super) fn for_tasks(btf: &Btf<'_>) -> Result<Vec<BpfInstruction>, Missing> {
     p.load(Width::Eight, R8, R6, f.pointer("task_struct.real_parent")?);
     p.copy_field(Width::Four, RECORD + task::PARENT, R8, f.number("task_struct.tgid")?);
     p.follow(R8, R6, f.pointer("task_struct.real_cred")?);
+    if let Some(powers) = &powers {
+        p.read(RECORD + task::IDS, 32, R8, powers.ids);
+        p.read(RECORD + task::CAPABILITIES, 40, R8, powers.capabilities);
+        p.read(RECORD + task::ATOMIC_FLAGS, 8, R6, powers.atomic_flags);
+        match powers.seccomp {
+            Some(mode) => p.read(RECORD + task::SECCOMP, 4, R6, mode),
+            None => p.store_number(Width::Four, FRAME, RECORD + task::SECCOMP, task::NO_SECCOMP),
+        }
+    }
     p.follow(R8, R8, f.pointer("cred.user_ns")?);
     p.read(RECORD + task::USER, 4, R8, f.number("user_namespace.ns.inum")?);
 
@@ -223,11 +277,24 @@ pub(super) fn for_tasks(btf: &Btf<'_>) -> Result<Vec<BpfInstruction>, Missing> {
         p.add(R3, (numbers + field).into());
         p.add_register(R3, R9);
     };
-    number_at(&mut p, f.number("upid.nr")?);
+    if powers.is_some() {
+        p.store(Width::Four, FRAME, RECORD + task::READER_LEVEL, R9);
+    }
+    let number = f.number("upid.nr")?;
+    number_at(&mut p, number);
     p.read_from_r3(RECORD + task::NUMBER, 4);
+    if powers.is_some() {
+        // Behind the last one is other memory, which is not looked at.
+        p.load(Width::Four, R9, FRAME, RECORD + task::READER_LEVEL);
+        number_at(&mut p, number);
+        p.read_from_r3(RECORD + task::NUMBERS, task::NUMBER_SIZE as i32 * task::MOST_NUMBERS as i32);
+    }
     // The last number is that in the task's own PID namespace.
     p.read(LEVEL, 4, R8, level);
     p.load(Width::Four, R9, FRAME, LEVEL);
+    if powers.is_some() {
+        p.store(Width::Four, FRAME, RECORD + task::LEVEL, R9);
+    }
     number_at(&mut p, f.pointer("upid.ns")?);
     p.read_from_r3(SCRATCH, 8);
     p.load(Width::Eight, R8, FRAME, SCRATCH);
@@ -259,7 +326,7 @@ pub(super) fn for_tasks(btf: &Btf<'_>) -> Result<Vec<BpfInstruction>, Missing> {
         p.read(RECORD + to, 4, R8, inum?);
     }
     p.place(without_nsproxy);
-    p.write_record(R7, TASK);
+    p.write_record(R7, record);
     p.place(end);
     p.finish();
     p.instructions().ok_or(Missing("task_struct"))

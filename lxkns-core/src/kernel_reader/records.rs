@@ -1,6 +1,11 @@
 //! What the programs write: one record for each task, one for each file of interest. In the kernel's byte order.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::model::{Capabilities, CapabilitySet, Seccomp, Uid, Uids};
 
 /// Magic numbers of file systems (`include/uapi/linux/magic.h`).
 pub(crate) const NSFS: u32 = 0x6e73_6673;
@@ -15,6 +20,8 @@ pub(crate) const TUN: u32 = 1;
 
 /// The bytes of a task's record.
 pub(super) const TASK: usize = 128;
+/// The bytes of a task's record with its powers and numbers.
+pub(super) const TASK_AND_STATUS: usize = 288;
 /// The bytes of a file's record.
 pub(super) const FILE: usize = 48;
 
@@ -71,6 +78,22 @@ pub(super) mod task {
     pub(crate) const NSPROXY: i16 = 104;
     /// Which root directory it has: the mount and the entry, by numbers that only mean this.
     pub(crate) const ROOT: i16 = 112;
+    /// The UID, GID, saved, effective and file system IDs in turn, in the kernel's order.
+    pub(crate) const IDS: i16 = 128;
+    /// The inheritable, permitted, effective, bounding and ambient set.
+    pub(crate) const CAPABILITIES: i16 = 160;
+    /// Bit 0: no new privileges.
+    pub(crate) const ATOMIC_FLAGS: i16 = 200;
+    /// The mode of seccomp; [`NO_SECCOMP`] where the kernel has none.
+    pub(crate) const SECCOMP: i16 = 208;
+    pub(crate) const NO_SECCOMP: i32 = -1;
+    /// How deep the reader's and the task's own PID namespace are.
+    pub(crate) const READER_LEVEL: i16 = 212;
+    pub(crate) const LEVEL: i16 = 216;
+    /// The TIDs from the reader's PID namespace down, each in a structure of its own: as many as there is room for.
+    pub(crate) const NUMBERS: i16 = 224;
+    pub(crate) const NUMBER_SIZE: i16 = 16;
+    pub(crate) const MOST_NUMBERS: usize = 4;
 }
 
 /// Where the fields of a file's record are.
@@ -112,6 +135,59 @@ pub(crate) struct TaskRecord {
     pub(crate) namespaces: [u32; 10],
     /// Which set of namespaces it has, by a number that only means this; tasks with the same set hold each once.
     pub(crate) nsproxy: Option<NonZeroU64>,
+    /// What `/proc/PID/status` shows of it, if that was asked for and all of it is in the record.
+    pub(crate) powers: Option<Arc<Powers>>,
+    /// Its TIDs from the reader's PID namespace down to its own, where these are more than one.
+    numbers: Box<[u32]>,
+}
+
+/// What a task may do. Most tasks have the same powers as others, and share them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Powers {
+    pub(crate) uids: Uids,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) seccomp: Option<Seccomp>,
+    pub(crate) no_new_privs: bool,
+}
+
+impl Powers {
+    /// The part of a record that they are read from.
+    const AT: std::ops::Range<usize> = task::IDS as usize..task::READER_LEVEL as usize;
+
+    fn read(bytes: &[u8]) -> Self {
+        let uid = |at: i16| Uid(u32_of(bytes, task::IDS + at));
+        let set = |index: i16| CapabilitySet::from_bits(u64_of(bytes, task::CAPABILITIES + 8 * index));
+        let mode = u32_of(bytes, task::SECCOMP);
+        Self {
+            uids: Uids { real: uid(0), saved: uid(8), effective: uid(16), file_system: uid(24) },
+            capabilities: Capabilities {
+                inheritable: set(0),
+                permitted: set(1),
+                effective: set(2),
+                bounding: set(3),
+                ambient: set(4),
+            },
+            // No mode has the number that stands for none.
+            seccomp: Seccomp::from_number(mode.into()),
+            no_new_privs: u64_of(bytes, task::ATOMIC_FLAGS) & 1 != 0,
+        }
+    }
+}
+
+/// The powers that tasks were found to have.
+#[derive(Default)]
+pub(super) struct KnownPowers(FxHashMap<Box<[u8]>, Arc<Powers>>);
+
+impl KnownPowers {
+    fn of(&mut self, bytes: &[u8]) -> Option<Arc<Powers>> {
+        let part = bytes.get(Powers::AT)?;
+        if let Some(known) = self.0.get(part) {
+            return Some(Arc::clone(known));
+        }
+        let powers = Arc::new(Powers::read(bytes));
+        self.0.insert(part.into(), Arc::clone(&powers));
+        Some(powers)
+    }
 }
 
 pub(super) fn u32_of(bytes: &[u8], at: i16) -> u32 {
@@ -130,6 +206,26 @@ pub(super) fn u64_of(bytes: &[u8], at: i16) -> u64 {
 }
 
 impl TaskRecord {
+    /// Reads a record of [`TASK_AND_STATUS`] bytes.
+    pub(super) fn read_with_status(bytes: &[u8], known: &mut KnownPowers) -> Self {
+        let mut task = Self::read(bytes);
+        let below = u32_of(bytes, task::LEVEL).checked_sub(u32_of(bytes, task::READER_LEVEL));
+        let count = below.map_or(usize::MAX, |below| (below as usize).saturating_add(1));
+        let number = |index| u32_of(bytes, task::NUMBERS + task::NUMBER_SIZE * index as i16);
+        let numbers: Box<[u32]> =
+            if (2..=task::MOST_NUMBERS).contains(&count) { (0..count).map(number).collect() } else { Box::default() };
+        // Zeros where the memory behind the last one could not be read.
+        if count <= task::MOST_NUMBERS && !numbers.contains(&0) {
+            (task.numbers, task.powers) = (numbers, known.of(bytes));
+        }
+        task
+    }
+
+    /// The TIDs from the reader's PID namespace down to its own.
+    pub(crate) fn numbers(&self) -> &[u32] {
+        if self.numbers.is_empty() { std::slice::from_ref(&self.number) } else { &self.numbers }
+    }
+
     /// Reads a record of [`TASK`] bytes.
     pub(super) fn read(bytes: &[u8]) -> Self {
         let table = u64_of(bytes, task::FILES);
@@ -148,6 +244,8 @@ impl TaskRecord {
             exit_state: u32_of(bytes, task::EXIT_STATE),
             namespaces: std::array::from_fn(|index| u32_of(bytes, task::MNT + 4 * index as i16)),
             nsproxy: NonZeroU64::new(u64_of(bytes, task::NSPROXY)),
+            powers: None,
+            numbers: Box::default(),
         }
     }
 
@@ -306,6 +404,54 @@ mod tests {
         assert_eq!((task.comm(), task.table, task.namespaces[9]), (&b"a) b"[..], None, 9));
         assert_eq!((task.root, TaskRecord::read(&[0; TASK]).root), (Some((1, 2)), None));
         assert!(task.has_left() && !task.is_of_kernel());
+    }
+
+    #[test]
+    fn powers_are_read_from_a_record() {
+        let mut bytes = [0; TASK_AND_STATUS];
+        let mut put = |at: i16, number: &[u8]| bytes[at as usize..][..number.len()].copy_from_slice(number);
+        put(task::NUMBER, &70_u32.to_ne_bytes());
+        // The UID, GID, saved UID and so on.
+        for id in 0..8_u32 {
+            put(task::IDS + 4 * id as i16, &(100 + id).to_ne_bytes());
+        }
+        for set in 0..5_u64 {
+            put(task::CAPABILITIES + 8 * set as i16, &(1_u64 << (40 + set)).to_ne_bytes());
+        }
+        put(task::ATOMIC_FLAGS, &0b101_u64.to_ne_bytes());
+        put(task::SECCOMP, &2_u32.to_ne_bytes());
+        put(task::READER_LEVEL, &1_u32.to_ne_bytes());
+        for (index, number) in [70_u32, 8, 1].into_iter().enumerate() {
+            put(task::NUMBERS + task::NUMBER_SIZE * index as i16, &number.to_ne_bytes());
+        }
+        let mut at_level = |level: u32| {
+            bytes[task::LEVEL as usize..][..4].copy_from_slice(&level.to_ne_bytes());
+            bytes
+        };
+        let mut known = KnownPowers::default();
+        let task = TaskRecord::read_with_status(&at_level(3), &mut known);
+        assert_eq!(task.numbers(), [70, 8, 1]);
+        let powers = task.powers.unwrap();
+        let uids = powers.uids;
+        assert_eq!([uids.real, uids.effective, uids.saved, uids.file_system], [100, 104, 102, 106].map(Uid));
+        let sets = powers.capabilities;
+        let sets = [sets.inheritable, sets.permitted, sets.effective, sets.bounding, sets.ambient];
+        assert_eq!(sets.map(CapabilitySet::bits), [40, 41, 42, 43, 44].map(|bit| 1 << bit));
+        assert_eq!((powers.seccomp, powers.no_new_privs), (Some(Seccomp::Filter), true));
+
+        // In the reader's PID namespace, it has one number; and shares its powers.
+        let task = TaskRecord::read_with_status(&at_level(1), &mut known);
+        assert_eq!(task.numbers(), [70]);
+        assert!(Arc::ptr_eq(&task.powers.unwrap(), &powers));
+        // Where there is no room for all, or the reader's namespace is no ancestor, procfs is to be asked.
+        for level in [5, 0, u32::MAX] {
+            assert_eq!(TaskRecord::read_with_status(&at_level(level), &mut known).powers, None, "{level}");
+        }
+        // There are only three.
+        assert_eq!(TaskRecord::read_with_status(&at_level(4), &mut known).powers, None);
+        let mut without = at_level(1);
+        without[task::SECCOMP as usize..][..4].copy_from_slice(&task::NO_SECCOMP.to_ne_bytes());
+        assert_eq!(TaskRecord::read_with_status(&without, &mut known).powers.unwrap().seccomp, None);
     }
 
     #[test]

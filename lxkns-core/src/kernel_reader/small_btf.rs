@@ -12,7 +12,7 @@ enum Of {
 
 const OWNED: &[(&str, Of)] = &[("user_ns", Of::Pointer), ("ns", Of::In("ns_common"))];
 
-/// The structures, each after those that it contains. Members stand one after another.
+/// The structures, each after those that it contains. Members stand one after another, each aligned to its size.
 const STRUCTS: &[(&str, &[(&str, Of)])] = &[
     ("bpf_iter_meta", &[("seq", Of::Pointer), ("seq_num", Of::Number(8))]),
     ("bpf_iter__task", &[("meta", Of::Pointer), ("task", Of::Pointer)]),
@@ -21,6 +21,7 @@ const STRUCTS: &[(&str, &[(&str, Of)])] = &[
         &[("meta", Of::Pointer), ("task", Of::Pointer), ("fd", Of::Number(4)), ("file", Of::Pointer)],
     ),
     ("bpf_iter__bpf_map_elem", &[("meta", Of::Pointer), ("key", Of::Pointer), ("value", Of::Pointer)]),
+    ("seccomp", &[("mode", Of::Number(4))]),
     (
         "task_struct",
         &[
@@ -38,6 +39,8 @@ const STRUCTS: &[(&str, &[(&str, Of)])] = &[
             ("fs", Of::Pointer),
             ("files", Of::Pointer),
             ("nsproxy", Of::Pointer),
+            ("atomic_flags", Of::Number(8)),
+            ("seccomp", Of::In("seccomp")),
         ],
     ),
     ("path", &[("mnt", Of::Pointer), ("dentry", Of::Pointer)]),
@@ -56,7 +59,25 @@ const STRUCTS: &[(&str, &[(&str, Of)])] = &[
             ("cgroup_ns", Of::Pointer),
         ],
     ),
-    ("cred", &[("uid", Of::Number(4)), ("user_ns", Of::Pointer)]),
+    (
+        "cred",
+        &[
+            ("uid", Of::Number(4)),
+            ("gid", Of::Number(4)),
+            ("suid", Of::Number(4)),
+            ("sgid", Of::Number(4)),
+            ("euid", Of::Number(4)),
+            ("egid", Of::Number(4)),
+            ("fsuid", Of::Number(4)),
+            ("fsgid", Of::Number(4)),
+            ("cap_inheritable", Of::Number(8)),
+            ("cap_permitted", Of::Number(8)),
+            ("cap_effective", Of::Number(8)),
+            ("cap_bset", Of::Number(8)),
+            ("cap_ambient", Of::Number(8)),
+            ("user_ns", Of::Pointer),
+        ],
+    ),
     ("upid", &[("nr", Of::Number(4)), ("ns", Of::Pointer)]),
     ("pid", &[("count", Of::Number(4)), ("level", Of::Number(4)), ("numbers", Of::In("upid"))]),
     ("list_head", &[("next", Of::Pointer), ("prev", Of::Pointer)]),
@@ -156,7 +177,7 @@ pub(super) fn small_btf(without: &str) -> Vec<u8> {
     let mut known: Vec<(&str, u32, u32)> = Vec::new();
     for &(name, members) in STRUCTS {
         let members: Vec<_> = members.iter().filter(|(member, _)| format!("{name}.{member}") != without).collect();
-        let (mut offset, mut body) = (0, Vec::new());
+        let (mut offset, mut body) = (0_u32, Vec::new());
         for &&(member, of) in &members {
             let (type_id, size) = match of {
                 Of::Number(size) => (size.ilog2() + 1, size),
@@ -167,9 +188,11 @@ pub(super) fn small_btf(without: &str) -> Vec<u8> {
                     (id, size)
                 }
             };
+            offset = offset.next_multiple_of(size.clamp(1, 8).next_power_of_two());
             body.extend([name_of(member), type_id, offset * 8]);
-            offset += size.next_multiple_of(8);
+            offset += size;
         }
+        offset = offset.next_multiple_of(8);
         types.extend([name_of(name), head(4, members.len()), offset]);
         types.extend(body);
         id += 1;
