@@ -16,7 +16,7 @@ use bstr::ByteSlice;
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use super::form::{self, Gap, NamespacedPid, Observer, Options, OwnOptions, SnapshotInfo, Suspect, SuspectKind};
-use super::json::{add_members, write_json, write_members};
+use super::json::{write_json, write_members};
 use super::{FORMAT, WriteOptions, text, time};
 use crate::relations::pid_map;
 use crate::{self as model, CpuRange, DiscoveryOptions, Errno, NamespaceType, Object, Place, Scope, Snapshot};
@@ -38,7 +38,7 @@ pub(super) fn write(snapshot: &Snapshot, options: &WriteOptions, mut writer: imp
     let mut is_first = true;
     in_order::in_order(
         &steps,
-        |step, text| add_members(&processes(snapshot, step.iter().copied(), options), text),
+        |step, text| write_members(&processes(snapshot, step.iter().copied(), options), text),
         |text| {
             if !std::mem::take(&mut is_first) {
                 writer.write_all(b",")?;
