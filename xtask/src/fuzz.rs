@@ -34,11 +34,6 @@ pub(crate) fn all(args: &Args) -> anyhow::Result<()> {
     each(&args.only, &[&format!("-max_total_time={}", args.time)])
 }
 
-/// Runs every target with so many inputs that it takes no more than a few seconds.
-pub(crate) fn briefly() -> anyhow::Result<()> {
-    each(&[], &["-runs=20000", "-max_total_time=5", "-verbosity=0"])
-}
-
 fn each(only: &[String], flags: &[&str]) -> anyhow::Result<()> {
     let (targets, seeds) = built()?;
     if let Some(unknown) = only.iter().find(|only| targets.iter().all(|(name, _)| name != *only)) {

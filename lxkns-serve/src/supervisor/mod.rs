@@ -252,7 +252,7 @@ impl Supervisor {
 
     /// Waits until there is something to do; says what a signal wishes.
     fn wait(&self, signals: &OwnedFd) -> anyhow::Result<Wish> {
-        let children = [&self.reader, &self.front];
+        let (now, children) = (Instant::now(), [&self.reader, &self.front]);
         let points = children.into_iter().map(|child| child.next(now, SILENCE)).chain(self.systemd.next());
         let points = points.chain(self.front.is_unlinked().then_some(self.link_due));
         let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
