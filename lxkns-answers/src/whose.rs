@@ -617,8 +617,17 @@ mod tests {
         assert_eq!(exact, expected);
         let columns = ColumnNames::of(Some(containers));
         let named: Vec<_> = all().map(|it| columns.name(it).to_string()).collect();
-        let alone = |text: &String| text.strip_prefix("cri:").filter(|rest| rest.len() < 64).unwrap_or(text).to_owned();
-        assert_eq!(named, expected.iter().map(alone).collect::<Vec<_>>());
+        // The first digits of an ID are enough to tell them apart.
+        let expected = [
+            "cri:a1a1a1a1a1a1",
+            "pod:shop/nginx/nginx",
+            "web-1",
+            "pod:shop/web-1/nginx",
+            "cri:b3b3b3b3b3b3",
+            "cri:c3c3c3c3c3c3",
+            "cache",
+        ];
+        assert_eq!(named, expected);
         // By its ID, whatever it is called.
         assert_eq!(removal(&snapshot, &containers.list[3]), Ok(format!("crictl rm -f {}", "b2".repeat(32))));
 
