@@ -34,7 +34,7 @@ pub struct PlanRow {
     pub command: PlanFact,
 }
 
-/// What one of them has: an object with one key, which names the kind.
+/// A value of the command or the target: an object with one key, the name of its kind.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]

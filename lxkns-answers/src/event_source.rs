@@ -34,7 +34,7 @@ pub fn line(used: Option<EventSource>, refusals: &[EventRefusal], held: Capabili
     EventsLine { used: used.map(name), why_not }
 }
 
-/// What to say of that once, where it is not the best source; for a caller with these capabilities.
+/// A sentence for a caller with these capabilities, to be printed one time; `None` for the best source.
 pub fn shortcoming(used: Option<EventSource>, refusals: &[EventRefusal], held: CapabilitySet) -> Option<String> {
     let reasons: Vec<_> = refusals.iter().map(|of| format!("{}: {}", of.source, why(of, held))).collect();
     let reasons = (!reasons.is_empty()).then(|| reasons.join("; "))?;

@@ -187,7 +187,7 @@ pub(super) fn affinity(search: &Search<'_>, tid: Tid) -> Option<Vec<CpuRange>> {
     }
     let cpus = rustix::thread::sched_getaffinity(rustix::process::Pid::from_raw(i32::try_from(tid.0).ok()?)).ok()?;
     let mut ranges: Vec<CpuRange> = Vec::new();
-    // There is room for a thousand, of which few hosts have many.
+    // The set has room for a thousand CPUs; few hosts have as many.
     for cpu in (0..CpuSet::MAX_CPU).filter(|&cpu| cpus.is_set(cpu)).take(cpus.count() as usize) {
         let cpu = cpu as u32;
         match ranges.last_mut() {
