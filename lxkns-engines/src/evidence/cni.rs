@@ -20,16 +20,13 @@ pub(crate) fn collect(collector: &mut Collector<'_>) {
                 collector.malformed(&dir, name);
                 continue;
             };
+            let is_of_kubernetes = kept.is_of_kubernetes();
             let pod = kept.pod_name.map(|name| Pod {
                 namespace: kept.pod_namespace.unwrap_or_default(),
                 name,
                 uid: kept.pod_uid.unwrap_or_default(),
             });
-            // podman gives its plugins a pod, too: the container, in no namespace.
-            let kind = match &pod {
-                Some(pod) if !pod.namespace.is_empty() && pod.namespace != pod.name => EngineKind::Cri,
-                _ => EngineKind::Unknown,
-            };
+            let kind = if is_of_kubernetes { EngineKind::Cri } else { EngineKind::Unknown };
             for sandbox in kept.sandboxes {
                 let evidence = collector.evidence(EvidenceKind::CniResult, dir.path_of(name));
                 let mut claim = Claim::new(kind, kept.container_id.clone(), evidence);

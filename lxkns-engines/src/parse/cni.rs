@@ -16,6 +16,15 @@ pub(crate) struct Kept {
     pub(crate) sandboxes: Vec<BString>,
 }
 
+impl Kept {
+    /// Whether the pod is one of Kubernetes. podman gives its plugins a pod, too: the container, in a namespace of the same
+    /// name or in none, without a UID. A pod of Kubernetes can have the name of its namespace.
+    pub(crate) fn is_of_kubernetes(&self) -> bool {
+        let has_both = self.pod_name.is_some() && self.pod_namespace.is_some();
+        has_both && (self.pod_namespace != self.pod_name || self.pod_uid.is_some())
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Form {
@@ -77,6 +86,22 @@ mod tests {
         assert_eq!((kept.pod_namespace.unwrap(), kept.pod_name.unwrap()), ("default".into(), "web-0".into()));
         assert_eq!(kept.pod_uid.unwrap(), "u-1");
         assert_eq!(kept.sandboxes, ["/var/run/netns/cni-1"]);
+    }
+
+    #[test]
+    fn pods_of_kubernetes_are_told_from_containers_of_podman() {
+        let of = |arguments: &str| {
+            let text = format!(r#"{{"containerId":"5e1f","cniArgs":[{arguments}],"result":{{}}}}"#);
+            parse(text.as_bytes()).unwrap().is_of_kubernetes()
+        };
+        let (namespace, name) = (r#"["K8S_POD_NAMESPACE","shop"]"#, r#"["K8S_POD_NAME","shop"]"#);
+        assert!(of(&format!(r#"{namespace},["K8S_POD_NAME","web-0"]"#)));
+        // As containerd 1.6 has it of a pod that is called like its namespace.
+        assert!(of(&format!(r#"["K8S_POD_UID","2b21b119"],{namespace},{name}"#)));
+        for arguments in [format!("{namespace},{name}"), format!(r#"["K8S_POD_UID",""],{namespace},{name}"#)] {
+            assert!(!of(&arguments), "{arguments}");
+        }
+        assert!(!of(name) && !of(namespace) && !of(""));
     }
 
     #[test]
