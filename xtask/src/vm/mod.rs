@@ -132,10 +132,14 @@ fn on_this_host(programs: &Programs) -> anyhow::Result<Report> {
     Report::parse(&text, "this host")
 }
 
+/// Whether tests are left out on this kernel, which has an older and a newer neighbour.
+fn has_less(kernel: &Kernel, args: &Args) -> bool {
+    args.ends && kernels::BETWEEN.contains(&&*kernel.name)
+}
+
 /// The tests that a machine runs, as arguments of theirs, one a line.
 fn tests_of(kernel: &Kernel, args: &Args) -> String {
-    let between: &[&str] =
-        if args.ends && kernels::BETWEEN.contains(&&*kernel.name) { &image::OF_COMMANDS } else { &[] };
+    let between: &[&str] = if has_less(kernel, args) { &image::OF_COMMANDS } else { &[] };
     let skipped = image::NOT_OF_THE_KERNEL.iter().chain(between);
     let skipped: String = skipped.map(|name| format!("--skip={name}\n")).collect();
     let only = args.only.as_deref().unwrap_or(match kernel {
@@ -150,7 +154,11 @@ fn tests_of(kernel: &Kernel, args: &Args) -> String {
 /// Runs a machine for each kernel, some side by side, and says what came of each.
 fn in_machines(kernels: &[Kernel], programs: &Programs, init: &Path, args: &Args) -> anyhow::Result<Vec<Outcome>> {
     let directory = tempfile::Builder::new().prefix("lxkns-vm-").tempdir().context("cannot make a directory")?;
-    let next = Mutex::new(kernels.iter());
+    // The longest first, so that none runs alone in the end: later kernels have more that is tested, and those between are
+    // left with less.
+    let mut order: Vec<_> = kernels.iter().rev().collect();
+    order.sort_by_key(|kernel| (kernel.selinux || kernel.lockdown, has_less(kernel, args)));
+    let next = Mutex::new(order.into_iter());
     let reports = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..SIDE_BY_SIDE.min(kernels.len()) {
