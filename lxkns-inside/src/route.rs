@@ -96,7 +96,7 @@ pub(crate) fn links_of(kernel: &Netlink, nsid: Option<i32>) -> Result<Vec<Link>,
     Ok(links)
 }
 
-/// Whether such a header is of an answer about another network namespace, which the question named.
+/// Whether this header is of an answer about another network namespace: the one that the question named.
 fn is_elsewhere(payload: &[u8], header: usize, target: u16) -> bool {
     payload.get(header..).is_some_and(|rest| attributes(rest).any(|attribute| attribute.kind() == target))
 }

@@ -11,7 +11,7 @@ use crate::artifacts::{fresh, host, messages};
 use crate::run::{cargo, run};
 
 /// What libFuzzer needs of the compiler: counters of each edge and call, and what is compared with what. No sanitizer: those are for
-/// unsafe code, of which the targets have none, and need a nightly compiler.
+/// unsafe code (the targets have none), and need a nightly compiler.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
                      -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
                      -Cllvm-args=-sanitizer-coverage-trace-compares";

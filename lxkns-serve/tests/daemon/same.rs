@@ -236,7 +236,7 @@ fn same() {
     assert!(command.arg("unshare").arg(format!("--net={}", orphan.display())).arg("true").status().unwrap().success());
     let state = get(&daemon, "/api/v1/snapshot").header("lxkns-state").unwrap().to_owned();
     assert_eq!(get(&daemon, "/api/v1/history").status, 200, "it is kept");
-    // With few processes the command reads procfs, which shows less in such a PID namespace.
+    // With few processes the command reads procfs, which shows less in a nested PID namespace.
     let source = get(&daemon, "/readyz").json()["reader"]["source"].to_string();
     let source = if source.contains("kernel") { "kernel" } else { "proc" };
     let dump = daemon.socket.with_file_name("dump");

@@ -62,7 +62,7 @@ fn man_pages() {
         let examples = &text[places[4]..places[5]];
         let first = name.as_deref().unwrap_or("ls").replace('-', "\\-");
         assert!(examples.contains(&format!("  lxkns {first}")), "{file}: {examples}");
-        // Whoever takes a TARGET says what that is, and only they say that it may not exist.
+        // Commands that take a TARGET say what that is, and only they say that it may not exist.
         let takes_target = text[places[1]..places[4]].contains("TARGET") && name.is_some();
         let codes: &[&str] = match name.as_deref() {
             Some("enter") => &["125  ", "126  ", "127  ", "128 plus the number of the signal"],
