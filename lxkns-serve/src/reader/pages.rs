@@ -52,7 +52,9 @@ impl Page {
         let mut whole = question.clone();
         whole.parameters.retain(|(name, _)| !is_ours(name));
         // Any column can be wanted, not only those that are shown to people by default.
-        if question.kind == Kind::List && !fields.is_empty() && whole.value("all").is_none() {
+        if question.kind == Kind::List && !fields.is_empty() {
+            question.flag("all")?;
+            whole.parameters.retain(|(name, _)| name != "all");
             whole.parameters.push(("all".to_owned(), String::new()));
         }
         Ok(Some((Self { limit, fields, cursor }, whole)))
@@ -210,6 +212,10 @@ mod tests {
         let list = Question { kind: Kind::List, ..question(&[("fields", "ns,ons")]) };
         let (_, whole) = Page::of(&list, 1).unwrap().unwrap();
         assert_eq!(whole, Question { kind: Kind::List, ..question(&[("all", "")]) });
+        // Whatever else is said of them.
+        let list = |all| Question { kind: Kind::List, ..question(&[("all", all), ("fields", "ons")]) };
+        assert_eq!(Page::of(&list("0"), 1).unwrap().unwrap().1, whole);
+        assert!(Page::of(&list("maybe"), 1).is_err());
     }
 
     #[test]
