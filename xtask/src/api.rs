@@ -16,6 +16,7 @@ const DIRECTORY: &str = "xtask/public-api";
 pub(crate) fn run() -> anyhow::Result<()> {
     let bless = std::env::var_os("BLESS").is_some();
     let mut changed = Vec::new();
+    describe()?;
     for library in libraries()? {
         let kept = Path::new(DIRECTORY).join(format!("{library}.txt"));
         let (is, was) = (api(&library)?, fs::read_to_string(&kept).unwrap_or_default());
@@ -67,14 +68,19 @@ fn libraries_of(packages: &[Value]) -> Vec<String> {
     libraries
 }
 
+/// Runs rustdoc, with JSON, for all libraries.
+fn describe() -> anyhow::Result<()> {
+    // As for the documentation, so the libraries' dependencies have been checked already.
+    let mut rustdoc = cargo(["doc", "--quiet", "--locked", "--workspace", "--no-deps", "--lib"]);
+    rustdoc.env("RUSTDOC", std::env::current_dir()?.join("xtask/src/rustdoc-json.sh"));
+    // The form has not been declared stable. That is no danger to the programs; and a compiler with another form says so
+    // in the next step.
+    run_command(rustdoc.env("RUSTDOCFLAGS", "-Zunstable-options --output-format=json"))
+}
+
 /// What a library has that is public, a line for each.
 fn api(library: &str) -> anyhow::Result<String> {
-    let mut rustdoc = cargo(["rustdoc", "--quiet", "--locked", "--package", library, "--lib"]);
-    rustdoc.args(["--target-dir", "target/api", "--", "-Zunstable-options", "--output-format=json"]);
-    // The form has not been declared stable. That is no danger to what is built, of which this is no part; and a
-    // compiler with another form says so below.
-    run_command(rustdoc.env("RUSTC_BOOTSTRAP", "1"))?;
-    let json = PathBuf::from(format!("target/api/doc/{}.json", library.replace('-', "_")));
+    let json = PathBuf::from(format!("target/doc/{}.json", library.replace('-', "_")));
     let api = public_api::Builder::from_rustdoc_json(&json).omit_blanket_impls(true).omit_auto_trait_impls(true);
     let api = api.build().with_context(|| format!("cannot read {} (is it of another compiler?)", json.display()))?;
     Ok(api.items().map(|item| format!("{item}\n")).collect())
@@ -97,7 +103,8 @@ pub(crate) fn packages() -> anyhow::Result<()> {
         forget_packed(&library)?;
         package.args(["--package", &library]);
     }
-    run_command(&mut package)
+    // Nothing of it runs.
+    run_command(package.env("CARGO_PROFILE_DEV_DEBUG", "0"))
 }
 
 /// Removes what cargo has unpacked of it, beside what it has fetched.
