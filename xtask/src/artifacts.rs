@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::run::{cargo, output};
+use crate::run::{cargo, output, run};
 
 /// The test binary that asks the running kernel, and the program that it runs.
 const LIVE: &str = "live";
@@ -19,17 +19,23 @@ pub(crate) struct Programs {
     pub(crate) lxkns: PathBuf,
 }
 
+/// Builds the command and the service in `target/debug`, with what the tests use of them.
+pub(crate) fn programs() -> anyhow::Result<()> {
+    // All of it, as the suite is built: for one package alone cargo chooses other features and builds anew.
+    run(&mut cargo(["build", "--locked", "--workspace", "--all-features", "--bins"]))
+}
+
 /// Builds the live tests as `cargo xtask test` does.
 pub(crate) fn live_tests() -> anyhow::Result<Programs> {
-    // All of it, as the suite was built: for one package alone cargo chooses other features and builds anew.
+    // All of it: see above.
     let messages = messages(&mut cargo(["test", "--no-run", "--workspace", "--test", LIVE, "--all-features"]))?;
-    programs(&messages)
+    live_among(&messages)
 }
 
 /// Builds the live tests, and the first process of a virtual machine, to run where there is nothing else.
 pub(crate) fn static_programs() -> anyhow::Result<(Programs, PathBuf)> {
     let messages = built_static(&["--package", PROGRAM, "--package", INIT, "--bins", "--test", LIVE])?;
-    Ok((programs(&messages)?, executable(&messages, "bin", INIT)?))
+    Ok((live_among(&messages)?, executable(&messages, "bin", INIT)?))
 }
 
 /// Builds the first process of a virtual machine alone.
@@ -60,7 +66,7 @@ pub(crate) fn host() -> anyhow::Result<String> {
     Ok(host.context("rustc does not name its host")?.to_owned())
 }
 
-fn programs(messages: &str) -> anyhow::Result<Programs> {
+fn live_among(messages: &str) -> anyhow::Result<Programs> {
     Ok(Programs { live: executable(messages, "test", LIVE)?, lxkns: executable(messages, "bin", PROGRAM)? })
 }
 

@@ -10,7 +10,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use crate::run::{cargo, run};
+use crate::artifacts;
+use crate::run::run;
 
 /// All that is installed, with versions.
 const PACKAGES: &str = "xtask/openapi/packages.txt";
@@ -32,8 +33,7 @@ pub(crate) fn all() -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    // With the command, as for the page's proof: for one package alone cargo would choose other features and build anew.
-    run(&mut cargo(["build", "--locked", "--package", "lxkns", "--package", "lxkns-serve"]))?;
+    artifacts::programs()?;
     let service = Service::start()?;
     let mut command = Command::new("timeout");
     // It leaves files where it runs.

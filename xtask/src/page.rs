@@ -6,7 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::run::{cargo, run};
+use crate::artifacts;
+use crate::run::run;
 
 /// What npm is asked to do in `web`, in this order.
 const SCRIPTS: [&[&str]; 4] = [&["ci"], &["run", "check"], &["test"], &["run", "compare"]];
@@ -30,7 +31,7 @@ pub(crate) fn proof() -> anyhow::Result<()> {
         println!("skipped: {chromium} is missing");
         return Ok(());
     }
-    run(&mut cargo(["build", "--locked", "--package", "lxkns", "--package", "lxkns-serve"]))?;
+    artifacts::programs()?;
     if !Path::new("web/node_modules").exists() {
         npm(SCRIPTS[0])?;
     }

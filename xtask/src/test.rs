@@ -31,7 +31,10 @@ pub(crate) fn suite() -> anyhow::Result<()> {
         .status()
         .is_ok_and(|status| status.success());
     let mut command = if nextest {
-        cargo(["nextest", "run", "--workspace", "--all-features", "--locked", "--no-fail-fast", "--retries", "1"])
+        let all = ["nextest", "run", "--workspace", "--all-features", "--locked", "--no-fail-fast", "--retries", "1"];
+        let mut command = cargo(all);
+        command.arg(threads());
+        command
     } else {
         // The helper has no tests inside, and no test can be built of it.
         let all = ["test", "--workspace", "--exclude", "mntnssandbox", "--all-targets", "--all-features"];
@@ -63,7 +66,7 @@ pub(crate) fn of_program(program: &Path, image: &Path) -> anyhow::Result<()> {
     let mut all = Counts::default();
     for group in ["cli::", "one_file::", "engine_hosts::service::"] {
         let mut command = Command::new(&live);
-        command.arg(group).current_dir(&package).env("CARGO_MANIFEST_DIR", &package);
+        command.arg(group).arg(threads()).current_dir(&package).env("CARGO_MANIFEST_DIR", &package);
         command.env("LXKNS_BIN", std::path::absolute(program)?).env("LXKNS_IMAGE", std::path::absolute(image)?);
         command.env(AGAIN, "1");
         let counts = counted(&mut command)?;
@@ -71,6 +74,12 @@ pub(crate) fn of_program(program: &Path, image: &Path) -> anyhow::Result<()> {
         all.add(&counts);
     }
     all.judge()
+}
+
+/// An argument for test runners: many tests wait, for timeouts and for each other's processes.
+fn threads() -> String {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    format!("--test-threads={}", 2 * processors)
 }
 
 /// The live tests as a user without privileges, from a directory that this user can read.
@@ -97,6 +106,7 @@ fn unprivileged() -> anyhow::Result<Counts> {
         .arg(format!("--regid={NOBODY}"))
         .args(["--clear-groups", "--bounding-set=-all", "--inh-caps=-all"])
         .arg(&live)
+        .arg(threads())
         // Where cargo runs it too, for the sake of the files that it reads from there.
         .current_dir(&package)
         .env("CARGO_MANIFEST_DIR", &package)
