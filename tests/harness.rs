@@ -33,6 +33,8 @@ pub(crate) enum Need {
     StaticProgram,
     /// The image of the service.
     Image,
+    /// The static service of a virtual machine, where its image has it.
+    StaticService,
     /// SELinux with the policy of the tests: a virtual machine's.
     SELinux,
     /// A kernel that lets nobody read its memory: lockdown at "confidentiality", in a virtual machine of its own.
@@ -56,6 +58,9 @@ impl Need {
             Self::AppArmor => (probe::has_apparmor(), "AppArmor".to_owned()),
             Self::StaticProgram => (probe::is_static(lxkns().get_program()), "a static lxkns".to_owned()),
             Self::Image => (std::env::var_os("LXKNS_IMAGE").is_some(), "the image of the service".to_owned()),
+            Self::StaticService => {
+                (std::path::Path::new("/lxknsd").exists(), "the service of a virtual machine".to_owned())
+            }
             Self::SELinux => (probe::has_own_selinux_policy(), "SELinux".to_owned()),
             Self::Lockdown => (probe::is_locked_down(), "lockdown".to_owned()),
             Self::RealProcessor => (probe::has_real_processor(), "a processor that is not emulated".to_owned()),
@@ -72,9 +77,12 @@ impl Need {
     /// run otherwise, has the test.
     fn is_of_the_run(self) -> bool {
         match self {
-            Self::Unprivileged | Self::NamespaceType(_) | Self::StaticProgram | Self::Image | Self::RealProcessor => {
-                true
-            }
+            Self::Unprivileged
+            | Self::NamespaceType(_)
+            | Self::StaticProgram
+            | Self::StaticService
+            | Self::Image
+            | Self::RealProcessor => true,
             need if need.is_of_the_kernel() => true,
             Self::Root | Self::File(_) => !probe::is_root() && std::env::var_os("LXKNS_TEST_UNPRIVILEGED").is_some(),
             _ => false,
@@ -124,7 +132,8 @@ pub(crate) fn run(tests: Vec<Test>) -> ! {
     let mut known = HashMap::new();
     let mut missing = |need: Need| known.entry(need).or_insert_with(|| need.missing()).clone();
     // Under CI, what takes another kernel than this is for the virtual machines, and what is packed is for `dist`.
-    let is_for_others = |need: Need| need.is_of_the_kernel() || [Need::StaticProgram, Need::Image].contains(&need);
+    let is_for_others =
+        |need: Need| need.is_of_the_kernel() || [Need::StaticProgram, Need::StaticService, Need::Image].contains(&need);
     let mut is_for_another = |need: &Need| is_ci && is_for_others(*need) && missing(*need).is_some();
     let is_for_this_run = |test: &Test| is_for_this_user(test) && !test.needs.iter().any(&mut is_for_another);
     let tests: Vec<_> = tests.into_iter().filter(is_for_this_run).collect();

@@ -4,6 +4,7 @@ mod answers;
 mod audit;
 mod churn;
 mod cli;
+mod confined_service;
 mod dead_leaders;
 mod denied;
 mod endings;
@@ -58,6 +59,7 @@ pub(crate) fn tests() -> Vec<Test> {
         dead_leaders::tests(),
         denied::tests(),
         safety::tests(),
+        confined_service::tests(),
         hostile::tests(),
         engines::tests(),
         churn::tests(),

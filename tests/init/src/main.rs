@@ -3,7 +3,8 @@
 //!
 //! What is in the initramfs (`cargo xtask vm` makes it): this program as `/init`, the test program as `/live`, the
 //! program under test as `/lxkns`, kernel modules as `/modules/N-NAME`, programs of the host with their libraries in
-//! `/bin`, `/lib` and `/lib64`, and in `/arguments` the arguments of the test program, one a line.
+//! `/bin`, `/lib` and `/lib64`, and in `/arguments` the arguments of the test program, one a line. For the tests of the
+//! service also `/lxknsd`, and its profile in `/etc/apparmor.d`.
 //! The machine's first serial port is the kernel's; all that the tests print goes to the second.
 //!
 //! Without a `/live` the machine is one that has nothing but `/lxkns` and `/proc`. Then each line of `/arguments` has the
@@ -191,16 +192,10 @@ fn new_root() -> anyhow::Result<()> {
     let new = Path::new("/new");
     fs::create_dir(new)?;
     mount("root", new, "tmpfs", MountFlags::empty(), c"mode=755")?;
-    for file in ["live", "lxkns", "arguments"] {
-        fs::copy(Path::new("/").join(file), new.join(file))?;
-        fs::remove_file(Path::new("/").join(file))?;
-    }
-    for directory in ["bin", "lib", "lib64"] {
-        fs::create_dir(new.join(directory))?;
-        for file in fs::read_dir(Path::new("/").join(directory))? {
-            let file = file?.path();
-            fs::copy(&file, new.join(directory).join(file.file_name().context("it has a name")?))?;
-            fs::remove_file(&file)?;
+    for entry in fs::read_dir("/")? {
+        let name = entry?.file_name();
+        if !NOT_COPIED.iter().any(|left| name == *left) {
+            move_tree(&Path::new("/").join(&name), &new.join(&name))?;
         }
     }
     for directory in ["dev", "proc", "sys"] {
@@ -211,4 +206,21 @@ fn new_root() -> anyhow::Result<()> {
     mount_move(".", "/")?;
     chroot(".")?;
     Ok(std::env::set_current_dir("/")?)
+}
+
+/// In the initramfs alone, or mounted.
+const NOT_COPIED: [&str; 6] = ["dev", "init", "modules", "new", "proc", "sys"];
+
+/// Moves a file or directory to another file system.
+fn move_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
+    if !from.is_dir() {
+        fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
+        return Ok(fs::remove_file(from)?);
+    }
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        move_tree(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
 }

@@ -96,8 +96,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     make(args).map(drop)
 }
 
-/// Makes it all, and returns the program and the image.
-fn make(args: &Args) -> anyhow::Result<(PathBuf, PathBuf)> {
+/// Files that CI runs the tests with.
+struct Made {
+    lxkns: PathBuf,
+    lxknsd: PathBuf,
+    image: PathBuf,
+}
+
+fn make(args: &Args) -> anyhow::Result<Made> {
     let host = artifacts::host()?;
     let target = args.target.clone().unwrap_or_else(|| host.clone());
     // The build takes minutes, so missing programs are reported first.
@@ -106,7 +112,7 @@ fn make(args: &Args) -> anyhow::Result<(PathBuf, PathBuf)> {
         needs::of_check(target == host)?;
     }
     let notices = notices::of(&target)?;
-    let programs = build::checked(&target)?;
+    let programs = if args.check { build::checked_twice(&target)? } else { build::checked(&target)? };
     let writer = build::writers(&target, &host, &programs)?;
 
     let release = Release::of(target, &args.maintainer)?;
@@ -115,7 +121,6 @@ fn make(args: &Args) -> anyhow::Result<(PathBuf, PathBuf)> {
     sums(&release, &packs)?;
 
     if args.check {
-        build::is_reproducible(&release.target, &programs)?;
         ensure!(pack(&release, architecture)? == packs, "a package is another when it is packed again");
         packages::check(&release, &packs)?;
     }
@@ -127,7 +132,7 @@ fn make(args: &Args) -> anyhow::Result<(PathBuf, PathBuf)> {
         println!("{}: {} bytes", program.display(), fs::metadata(program)?.len());
     }
     let image = packs.into_iter().map(|pack| pack.path).find(|path| path.extension().is_some_and(|end| end == "tar"));
-    Ok((lxkns, image.context("there is no image")?))
+    Ok(Made { lxkns, lxknsd, image: image.context("there is no image")? })
 }
 
 /// The program alone, built where it is not as the source is.
@@ -163,9 +168,10 @@ pub(crate) fn image(program: Option<&Path>) -> anyhow::Result<PathBuf> {
 
 /// The step of CI: builds and checks everything, then runs the tests of the programs with the packaged ones.
 pub(crate) fn all() -> anyhow::Result<()> {
-    let (program, image) = make(&Args { check: true, maintainer: MAINTAINER.to_owned(), ..Args::default() })?;
-    crate::vm::one_file::check(&program)?;
-    crate::test::of_program(&program, &image)
+    let made = make(&Args { check: true, maintainer: MAINTAINER.to_owned(), ..Args::default() })?;
+    crate::vm::one_file::check(&made.lxkns)?;
+    crate::vm::of_service(&made.lxknsd)?;
+    crate::test::of_program(&made.lxkns, &made.image)
 }
 
 /// The version of this tree.

@@ -10,7 +10,6 @@ use anyhow::Context;
 use cpio::newc::{Builder, trailer};
 
 use super::kernels::Kernel;
-use crate::artifacts::Programs;
 
 const DIRECTORY: u32 = 0o040_755;
 const DEVICE: u32 = 0o020_666;
@@ -21,6 +20,13 @@ const TOOLS: [&str; 23] = [
     "busybox", "cat", "chmod", "choom", "cp", "env", "false", "id", "ls", "nsenter", "perl", "pwd", "readlink", "seq",
     "setpriv", "setsid", "sh", "stty", "tail", "true", "tty", "uname", "unshare",
 ];
+
+/// Loads the service's profile.
+const PARSER: &str = "apparmor_parser";
+
+/// The service's profile for AppArmor, and the features that it names, by where they are in the machine.
+const PROFILE: [(&str, &str); 2] =
+    [("etc/apparmor.d/lxknsd", "deploy/apparmor/lxknsd"), ("etc/apparmor.d/abi/3.0", "/etc/apparmor.d/abi/3.0")];
 
 /// What is tried on the host alone, by parts of names: what takes long wherever it runs; and what the program makes of its
 /// arguments, of dumps and of the terminal, which is the same on every kernel.
@@ -50,12 +56,23 @@ pub(super) const OF_COMMANDS: [&str; 5] = ["answers::", "audit::", "cli::", "eng
 pub(super) const OF_SELINUX: &str = "enter::selinux";
 /// The same, with lockdown.
 pub(super) const OF_LOCKDOWN: &str = "lockdown::";
+/// All that is tried of the service.
+pub(super) const OF_SERVICE: &str = "confined_service::";
 
-/// Writes the initramfs for this kernel into a directory, with arguments for the tests, one a line. What is in it: see `tests/init/src/main.rs`, which runs there.
+/// What a machine runs.
+pub(super) struct Programs<'a> {
+    pub(super) init: &'a Path,
+    pub(super) live: &'a Path,
+    pub(super) lxkns: &'a Path,
+    /// A static `lxknsd`, for the tests of its profile.
+    pub(super) service: Option<&'a Path>,
+}
+
+/// Writes the initramfs for this kernel into a directory, with arguments for the tests, one a line.
+/// `tests/init/src/main.rs`, which runs there, has a list of its contents.
 pub(super) fn write(
     kernel: &Kernel,
-    init: &Path,
-    programs: &Programs,
+    programs: &Programs<'_>,
     arguments: &str,
     directory: &Path,
 ) -> anyhow::Result<PathBuf> {
@@ -68,10 +85,21 @@ pub(super) fn write(
     // The kernel opens the first one for init before there is any other file system.
     archive.add("dev/console", DEVICE, (5, 1), &[])?;
     archive.add("dev/null", DEVICE, (1, 3), &[])?;
-    for (name, from) in [("init", init), ("live", &programs.live), ("lxkns", &programs.lxkns)] {
+    for (name, from) in [("init", programs.init), ("live", programs.live), ("lxkns", programs.lxkns)] {
         archive.add_file(name, from)?;
     }
-    for (name, from) in tools()? {
+    let mut tools = TOOLS.to_vec();
+    if let Some(service) = programs.service {
+        archive.add_file("lxknsd", service)?;
+        for name in ["etc", "etc/apparmor.d", "etc/apparmor.d/abi"] {
+            archive.add(name, DIRECTORY, (0, 0), &[])?;
+        }
+        for (name, from) in PROFILE {
+            archive.add_file(name, Path::new(from))?;
+        }
+        tools.push(PARSER);
+    }
+    for (name, from) in with_libraries(&tools)? {
         archive.add_file(&name, &from)?;
     }
     for (n, module) in kernel.modules.iter().enumerate() {
@@ -99,13 +127,13 @@ pub(super) fn write_one_file(init: &Path, program: &Path, arguments: &str, path:
     Ok(trailer(archive.to)?.into_inner()?.sync_data()?)
 }
 
-/// [`TOOLS`] and the libraries that they load, by where they are in the machine.
-fn tools() -> anyhow::Result<Vec<(String, PathBuf)>> {
+/// Programs and the libraries that they load, by where they are in the machine.
+fn with_libraries(programs: &[&str]) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let find = |name: &str| std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file());
     let mut files = Vec::new();
     let mut libraries = BTreeSet::new();
-    for name in TOOLS {
+    for name in programs {
         let file = find(name).with_context(|| format!("there is no {name} for the machines"))?;
         // Of a program that loads none it says so, and fails.
         let loaded = Command::new("ldd").arg(&file).output().context("cannot run ldd")?;

@@ -46,11 +46,15 @@ pub(super) fn run(kernel: &Kernel, initramfs: &Path, directory: &Path) -> anyhow
     // Of an old processor: what newer ones have for long moves takes longer where it is emulated.
     command.args(["-machine", "q35", "-accel", "tcg", "-cpu", "Nehalem,+rdrand", "-smp", "1", "-m", "2048"]);
     // Of what a kernel does only for safety's sake, an emulated processor makes far more work than a real one does.
-    const QUICKLY: &str = "mitigations=off norandmaps no5lvl init_on_alloc=0 hardened_usercopy=off audit=0";
+    const QUICKLY: &str = "mitigations=off norandmaps no5lvl init_on_alloc=0 hardened_usercopy=off";
+    // On a busy host its timer can seem not to work, at which it would stop.
+    const PATIENTLY: &str = "no_timer_check";
     command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initramfs);
     let selinux = if kernel.selinux { "security=selinux selinux=1 enforcing=1" } else { "" };
     let lockdown = if kernel.lockdown { "lockdown=confidentiality" } else { "" };
-    command.arg("-append").arg(format!("console=ttyS0 quiet loglevel=4 panic=-1 {QUICKLY} {selinux} {lockdown}"));
+    command
+        .arg("-append")
+        .arg(format!("console=ttyS0 quiet loglevel=4 panic=-1 {QUICKLY} {PATIENTLY} {selinux} {lockdown}"));
     for port in [&console, &report] {
         command.arg("-serial").arg(format!("file:{}", port.display()));
     }

@@ -25,6 +25,9 @@ use table::Table;
 /// The file with the table.
 const DOCUMENT: &str = "docs/kernels.md";
 
+/// The kernel for the service's profile.
+const WITH_APPARMOR: &str = "6.12";
+
 /// How many machines run side by side: each has one processor. With two each they would be slower, as one processor then
 /// waits for the other all the time.
 const SIDE_BY_SIDE: usize = 2;
@@ -53,6 +56,9 @@ pub(crate) struct Args {
     /// No tests, but this static program in a machine that has nothing else
     #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["versions", "kernel", "only"])]
     one_file: Option<PathBuf>,
+    /// Only the tests of this static lxknsd under its AppArmor profile
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["only", "ends", "one_file"])]
+    service: Option<PathBuf>,
     /// Print all that the tests print
     #[arg(long)]
     verbose: bool,
@@ -69,13 +75,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         (versions, _) => versions.iter().map(String::as_str).collect(),
     };
     kernels.extend(kernels::of_debian(&versions)?);
-    let (programs, init) = artifacts::static_programs()?;
+    let (built, init) = artifacts::static_programs()?;
+    let programs =
+        image::Programs { init: &init, live: &built.live, lxkns: &built.lxkns, service: args.service.as_deref() };
 
-    println!("on this host");
-    let here = on_this_host(&programs).context("on this host")?;
+    let is_whole = args.only.is_none() && args.service.is_none();
+    // All tests on this host are for `cargo xtask test`.
+    let here = match is_whole {
+        true => Some(on_this_host(&built).context("on this host")?),
+        false => None,
+    };
     let mut problems = Vec::new();
     let mut reports = Vec::new();
-    for (kernel, outcome) in in_machines(&kernels, &programs, &init, args)? {
+    for (kernel, outcome) in in_machines(&kernels, &programs, args)? {
         match outcome {
             Ok(report) => {
                 problems.extend(report.problems());
@@ -87,12 +99,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     // SELinux does not change the interfaces of a kernel; lockdown does.
     let (others, mut reports): (Vec<_>, Vec<_>) =
         reports.into_iter().partition(|report| report.selinux || report.lockdown);
-    let whole = args.only.is_none() && !reports.is_empty() && reports.iter().all(|report| report.failure.is_none());
-    // All tests on this host are for `cargo xtask test`.
-    reports.push(here);
+    let has_table = is_whole && !reports.is_empty() && reports.iter().all(|report| report.failure.is_none());
+    reports.extend(here);
     reports.sort_by_key(|report| report.version);
 
-    if whole {
+    if has_table {
         let table = Table::of(&reports)?;
         println!("\n{}", table.for_terminal());
         problems.extend(table.keep(DOCUMENT)?);
@@ -114,8 +125,14 @@ pub(crate) fn all() -> anyhow::Result<()> {
     run(&Args { ends: true, ..Args::default() })
 }
 
+/// A step of `cargo xtask dist`: a packaged `lxknsd` under its AppArmor profile.
+pub(crate) fn of_service(program: &Path) -> anyhow::Result<()> {
+    run(&Args { versions: vec![WITH_APPARMOR.to_owned()], service: Some(program.to_owned()), ..Args::default() })
+}
+
 /// The interfaces and places of the running kernel, from the tests for the table.
 fn on_this_host(programs: &Programs) -> anyhow::Result<Report> {
+    println!("on this host");
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let mut text = format!("{}{release}\n", report::KERNEL);
     let mut asked = Command::new(&programs.live);
@@ -145,6 +162,7 @@ fn tests_of(kernel: &Kernel, args: &Args) -> String {
     let only = args.only.as_deref().unwrap_or(match kernel {
         Kernel { selinux: true, .. } => image::OF_SELINUX,
         Kernel { lockdown: true, .. } => image::OF_LOCKDOWN,
+        _ if args.service.is_some() => image::OF_SERVICE,
         _ => "",
     });
     // One after the other: the machines share the host's processors as it is.
@@ -152,7 +170,7 @@ fn tests_of(kernel: &Kernel, args: &Args) -> String {
 }
 
 /// Runs a machine for each kernel, some side by side, and says what came of each.
-fn in_machines(kernels: &[Kernel], programs: &Programs, init: &Path, args: &Args) -> anyhow::Result<Vec<Outcome>> {
+fn in_machines(kernels: &[Kernel], programs: &image::Programs<'_>, args: &Args) -> anyhow::Result<Vec<Outcome>> {
     let directory = tempfile::Builder::new().prefix("lxkns-vm-").tempdir().context("cannot make a directory")?;
     // The longest first, so that none runs alone in the end: later kernels have more that is tested, and those between are
     // left with less.
@@ -166,7 +184,7 @@ fn in_machines(kernels: &[Kernel], programs: &Programs, init: &Path, args: &Args
                 loop {
                     let Some(kernel) = next.lock().expect("nobody panics with it").next() else { return };
                     println!("{}", kernel.name);
-                    let report = image::write(kernel, init, programs, &tests_of(kernel, args), directory.path())
+                    let report = image::write(kernel, programs, &tests_of(kernel, args), directory.path())
                         .and_then(|initramfs| machine::run(kernel, &initramfs, directory.path()))
                         .and_then(|ended| {
                             if args.verbose {
