@@ -30,7 +30,7 @@ const PROFILE: [(&str, &str); 2] =
 
 /// What is tried on the host alone, by parts of names: what takes long wherever it runs; and what the program makes of its
 /// arguments, of dumps and of the terminal, which is the same on every kernel.
-pub(super) const NOT_OF_THE_KERNEL: [&str; 16] = [
+pub(super) const NOT_OF_THE_KERNEL: [&str; 17] = [
     "busy_holders::page",
     "churn",
     "a_thousand_visits",
@@ -44,6 +44,7 @@ pub(super) const NOT_OF_THE_KERNEL: [&str; 16] = [
     "cli::schemas",
     "cli::streams",
     "cli::terminal",
+    "engines::many",
     "of_a_dump",
     "hostile_dump",
     "as_deep_as_can_be",

@@ -157,7 +157,8 @@ fn has_less(kernel: &Kernel, args: &Args) -> bool {
 /// The tests that a machine runs, as arguments of theirs, one a line.
 fn tests_of(kernel: &Kernel, args: &Args) -> String {
     let between: &[&str] = if has_less(kernel, args) { &image::OF_COMMANDS } else { &[] };
-    let skipped = image::NOT_OF_THE_KERNEL.iter().chain(between);
+    let service: &[&str] = if args.service.is_some() { &[] } else { &[image::OF_SERVICE] };
+    let skipped = image::NOT_OF_THE_KERNEL.iter().chain(between).chain(service);
     let skipped: String = skipped.map(|name| format!("--skip={name}\n")).collect();
     let only = args.only.as_deref().unwrap_or(match kernel {
         Kernel { selinux: true, .. } => image::OF_SELINUX,
