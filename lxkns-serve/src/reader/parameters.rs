@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use lxkns_answers::target::Asked;
+use lxkns_answers::target::{Asked, Target};
 use lxkns_answers::text::escape::printable;
 use lxkns_core::model::NamespaceType;
 
@@ -101,6 +101,9 @@ fn target(text: &str) -> Result<Asked, Problem> {
     let asked = Asked::parse(OsStr::new(text)).map_err(|error| named(&error.to_string()))?;
     if asked.is_caller() {
         return Err(named("the service does not know the caller"));
+    }
+    if matches!(&asked.target, Target::Path(path) if path.is_relative()) {
+        return Err(named("expected an absolute path"));
     }
     Ok(asked)
 }
