@@ -40,7 +40,7 @@ impl Page {
         if list_of(question.kind).is_none() || !question.parameters.iter().any(|(name, _)| is_ours(name)) {
             return Ok(None);
         }
-        let limit: Option<u32> = question.numbers("limit", "a number")?.last().copied();
+        let limit: Option<u32> = question.number("limit", "a number")?;
         if limit.is_some_and(|limit| !(1..=LONGEST).contains(&limit)) {
             return Err(Problem::parameter(format!("limit: expected a number from 1 to {LONGEST}")));
         }
@@ -225,7 +225,7 @@ mod tests {
             let problem = Page::of(&question(&[("limit", "2"), ("cursor", cursor)]), 1).unwrap_err();
             assert_eq!(problem == Problem::gone(), is_gone, "{cursor}");
         }
-        for bad in [&[("limit", "0")][..], &[("limit", "10001")], &[("cursor", "00000001.1.1")]] {
+        for bad in [&[("limit", "0")][..], &[("limit", "10001")], &[("limit", "1,2")], &[("cursor", "00000001.1.1")]] {
             assert!(Page::of(&question(bad), 1).is_err(), "{bad:?}");
         }
         assert_eq!(Page::of(&question(&[]), 1), Ok(None));

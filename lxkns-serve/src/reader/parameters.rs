@@ -82,6 +82,19 @@ impl Question {
         numbers.map(parse).collect()
     }
 
+    /// The one number, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// It is none, or there are several.
+    pub(crate) fn number<T: Copy + std::str::FromStr>(&self, name: &str, what: &str) -> Result<Option<T>, Problem> {
+        match self.numbers(name, what)?[..] {
+            [] => Ok(None),
+            [number] => Ok(Some(number)),
+            _ => Err(Problem::parameter(format!("{name}: only one is allowed"))),
+        }
+    }
+
     /// Whether something is wanted: `NAME`, `NAME=1`, `NAME=true`.
     ///
     /// # Errors
