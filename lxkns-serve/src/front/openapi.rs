@@ -80,6 +80,12 @@ fn text(base_path: &str) -> String {
         "security": [{}, { "password": [] }, { "token": [] }],
         "components": {
             "schemas": definitions,
+            "headers": {
+                "ETag": { "description": "Names the answer, for If-None-Match", "schema": { "type": "string" } },
+                "Age": { "description": "How old the scan is, in seconds", "schema": { "type": "integer", "minimum": 0 } },
+                "Lxkns-State": { "description": "The state that the answer is about", "schema": like(STATE) },
+                "Link": { "description": "Leads to the next page, if there is one", "schema": { "type": "string" } },
+            },
             "securitySchemes": {
                 "password": { "type": "http", "scheme": "basic" },
                 "token": { "type": "http", "scheme": "bearer" },
@@ -87,6 +93,13 @@ fn text(base_path: &str) -> String {
         },
     });
     format!("{description}\n")
+}
+
+/// What the ID of a state looks like.
+const STATE: &str = "^[0-9a-f]{8}\\.[0-9]{1,19}$";
+
+fn like(pattern: &str) -> Value {
+    json!({ "type": "string", "pattern": pattern })
 }
 
 /// The name of the snapshot's schema.
@@ -207,6 +220,14 @@ fn path(route: &Route) -> Value {
         "200": { "description": route.summary, "content": { content: { "schema": schema } } },
         "default": problem,
     });
+    if let Does::Ask(kind, _) = route.does
+        && kind != Kind::Events
+    {
+        let has_pages = route.parameters.iter().any(|parameter| parameter.name == "cursor");
+        let names = ["ETag", "Age", "Lxkns-State"].into_iter().chain(has_pages.then_some("Link"));
+        let reference = |name: &str| (name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }));
+        responses["200"]["headers"] = names.map(reference).collect();
+    }
     let contents = &mut responses["200"]["content"];
     match route.does {
         // What leads to the snapshot from the one that the client has.
@@ -263,7 +284,6 @@ fn lines(name: &str) -> Value {
 
 fn parameter(parameter: &Parameter, kind: Option<Kind>) -> Value {
     let is_required = matches!(parameter.values, Values::Text | Values::SomeTexts | Values::State | Values::Pid);
-    let like = |pattern: &str| json!({ "type": "string", "pattern": pattern });
     let text = json!({ "type": "string", "minLength": 1 });
     let (schema, explode) = match parameter.values {
         Values::Text | Values::SomeText => (text, None),
@@ -281,7 +301,7 @@ fn parameter(parameter: &Parameter, kind: Option<Kind>) -> Value {
             (json!({ "type": "array", "items": port }), Some(false))
         }
         Values::Flag => (json!({ "enum": ["", "0", "1", "false", "true"] }), None),
-        Values::State | Values::SomeState => (like("^[0-9a-f]{8}\\.[0-9]{1,19}$"), None),
+        Values::State | Values::SomeState => (like(STATE), None),
         Values::Cursor => (like("^[0-9a-f]{8}\\.[0-9]{1,19}\\.[0-9]{1,9}$"), None),
     };
     let mut described = json!({

@@ -66,6 +66,9 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 /// What a browser may do with an answer that is no page.
 pub(super) const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
+/// Proxies pass each event on as it comes: nginx collects answers otherwise.
+const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
 /// The state that an answer is about.
 const STATE: HeaderName = HeaderName::from_static("lxkns-state");
 
@@ -450,6 +453,7 @@ impl Server {
         let head = answer.head;
         if let (Content::Events, Some(following)) = (head.content, following) {
             let mut response = plain("text/event-stream", String::new());
+            response.headers_mut().insert(BUFFERING, HeaderValue::from_static("no"));
             if request.method() != Method::HEAD {
                 *response.body_mut() = body::followed(answer, following, self.ends());
             }
@@ -599,9 +603,9 @@ fn to_the_page(request: &Request<Incoming>) -> Response<Body> {
     response
 }
 
-/// Whether a path is one of the API's, which a page has none of.
+/// Whether a path is one of the API's, which a page has none of: as in the Go program, all that begins like it.
 fn is_of_api(path: &str) -> bool {
-    path == "/api" || path.starts_with("/api/")
+    path.starts_with("/api")
 }
 
 fn part_of_page(part: Part, request: &Request<Incoming>) -> Response<Body> {

@@ -135,6 +135,10 @@ fn described() {
             _ => panic!("{asked}: {reply:?}"),
         };
         assert_eq!(reply.header("content-type"), Some(content), "{asked}");
+        for name in described["responses"]["200"]["headers"].as_object().into_iter().flat_map(|headers| headers.keys())
+        {
+            assert!(reply.status != 200 || name == "Link" || reply.header(name).is_some(), "{asked}: {name}");
+        }
         let schema = json!({ "allOf": [schema], "components": components });
         let validator = jsonschema::validator_for(&schema).unwrap();
         if let Err(error) = validator.validate(&value) {
