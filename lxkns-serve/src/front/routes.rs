@@ -216,15 +216,25 @@ pub(super) const ROUTES: &[Route] = &[
         Does::Ask(Kind::Containers, Segment::Target),
         &[],
     ),
-    asks("/api/v1/mounts", "The mounts of a mount namespace (lxkns mounts)", Kind::Mounts, &[SOME_TARGET, HIDDEN]),
+    asks(
+        "/api/v1/mounts",
+        "The mounts of a mount namespace (lxkns mounts)",
+        Kind::Mounts,
+        &[SOME_TARGET, HIDDEN, LIMIT, CURSOR, FIELDS],
+    ),
     route(
         "/api/v1/mounts/{target}",
         "The mounts of this mount namespace",
         Does::Ask(Kind::Mounts, Segment::Target),
-        &[HIDDEN],
+        &[HIDDEN, LIMIT, CURSOR, FIELDS],
     ),
     asks("/api/v1/show", "Everything about namespaces, processes or links (lxkns show)", Kind::Show, &[SEVERAL]),
-    asks("/api/v1/why", "What keeps a namespace alive, and what would release it (lxkns why)", Kind::Why, &[SEVERAL]),
+    asks(
+        "/api/v1/why",
+        "What keeps a namespace alive, and what would release it (lxkns why)",
+        Kind::Why,
+        &[SEVERAL, LIMIT, CURSOR, FIELDS],
+    ),
     asks(
         "/api/v1/orphans",
         "Namespaces without a process (lxkns orphans)",

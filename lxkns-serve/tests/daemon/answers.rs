@@ -184,7 +184,10 @@ fn problems() {
             "is: not a parameter of /api/v1/namespaces: target, type, all, limit, cursor, fields",
         ),
         ("/api/v1/namespaces/host?target=1", "target: not a parameter of /api/v1/namespaces/{target}: it takes none"),
-        ("/api/v1/mounts/host?%1b=1", "\\x1b: not a parameter of /api/v1/mounts/{target}: hidden"),
+        (
+            "/api/v1/mounts/host?%1b=1",
+            "\\x1b: not a parameter of /api/v1/mounts/{target}: hidden, limit, cursor, fields",
+        ),
         ("/api/v1/events?limit=1", "limit: not a parameter of /api/v1/events: since, type"),
         ("/api/v1/namespaces?limit=1&limit=2", "limit: only one is allowed"),
         ("/api/v1/caps?target=host&pid=1,2", "pid: only one is allowed"),
