@@ -24,12 +24,13 @@ use crate::{gaps, names, netns};
 
 /// What only the living host can tell. Nothing of it may hang.
 pub trait Lookup {
-    /// The namespace at a path, or `None` where there is something else.
+    /// The namespace at a path, or `None` where there is something else. The snapshot is that of the same host.
     ///
     /// # Errors
     ///
-    /// Where the path leads nowhere, or where it leads is not known.
-    fn namespace_at(&self, path: &Path) -> io::Result<Option<NamespaceId>>;
+    /// Where the path leads nowhere, or where it leads is not known. [`Unsupported`](io::ErrorKind::Unsupported) without an error
+    /// number: no namespace is mounted there, and files are not looked up; a name of `ip netns` then means nothing.
+    fn namespace_at(&self, snapshot: &Snapshot, path: &Path) -> io::Result<Option<NamespaceId>>;
 
     /// Whether there is a task with this ID, as far as procfs tells.
     fn has_task(&self, pid: Pid) -> bool;
@@ -57,7 +58,7 @@ pub trait Lookup {
 pub struct NoHost;
 
 impl Lookup for NoHost {
-    fn namespace_at(&self, _: &Path) -> io::Result<Option<NamespaceId>> {
+    fn namespace_at(&self, _: &Snapshot, _: &Path) -> io::Result<Option<NamespaceId>> {
         Err(io::ErrorKind::NotFound.into())
     }
 
@@ -242,7 +243,7 @@ impl<'a> Resolver<'a> {
                 "{}: a dump has no paths to look up; name the namespace by its inode number",
                 text()
             ))),
-            Target::Path(path) => match lookup.namespace_at(path) {
+            Target::Path(path) => match lookup.namespace_at(snapshot, path) {
                 Ok(Some(id)) if snapshot.namespaces.contains_key(&id) => Ok(vec![id]),
                 Ok(Some(id)) => Err(Unresolved::Unseen(format!(
                     "{}: leads to namespace {}, which this scan did not see: try again",
@@ -529,10 +530,12 @@ fn named(
         // Paths first: they are what `ip netns` goes by.
         for directory in netns::DIRECTORIES {
             let path = format!("{directory}{name}");
-            match lookup.namespace_at(Path::new(&path)) {
+            use io::ErrorKind::{NotADirectory, NotFound, Unsupported};
+            let is_unmounted = |error: &io::Error| error.kind() == Unsupported && error.raw_os_error().is_none();
+            match lookup.namespace_at(context.snapshot, Path::new(&path)) {
                 Ok(Some(id)) => found.push((path, id)),
                 Ok(None) => {}
-                Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {}
+                Err(error) if [NotFound, NotADirectory].contains(&error.kind()) || is_unmounted(&error) => {}
                 Err(error) => return Err(Nameless::Unknown(format!("{}: {}", printable(path), errors::named(&error)))),
             }
         }

@@ -10,12 +10,15 @@ use lxkns_model::Holder;
 struct Host;
 
 impl Lookup for Host {
-    fn namespace_at(&self, path: &Path) -> io::Result<Option<NamespaceId>> {
+    fn namespace_at(&self, _: &Snapshot, path: &Path) -> io::Result<Option<NamespaceId>> {
         match path.to_str().unwrap() {
             "/" => Ok(None),
             "/run/netns/busy" | "/var/run/netns/busy" | "/run/netns/two" => Ok(Some(BUSY)),
             "/var/run/netns/two" => Ok(Some(LEFT)),
             "/run/netns/locked" => Err(io::ErrorKind::PermissionDenied.into()),
+            // EOPNOTSUPP, of a file system.
+            "/run/netns/refused" => Err(io::Error::from_raw_os_error(95)),
+            "/run/netns/unmounted" | "/unmounted" => Err(io::ErrorKind::Unsupported.into()),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -123,6 +126,11 @@ fn names_of_network_namespaces() {
     assert!(message.starts_with("nothing: no network namespace has this name; expected a PID, "), "{message}");
     let none = Unresolved::Missing("netns:nothing: no network namespace has this name".into());
     assert_eq!(find_live("netns:nothing"), Err(none));
+    for text in ["netns:unmounted", "unmounted"] {
+        assert!(matches!(find_live(text), Err(Unresolved::Missing(_))), "{text}: a name is what is mounted");
+    }
+    assert!(matches!(find_live("netns:refused"), Err(Unresolved::Unseen(_))), "the kernel does not say what is there");
+    assert!(matches!(find_live("/unmounted"), Err(Unresolved::Unseen(_))), "there may be a link");
     assert!(matches!(find_live("locked"), Err(Unresolved::Unseen(message)) if message.contains("permission denied")));
     assert_eq!(find("left"), Ok(vec![LEFT]), "of a dump by its mounts");
     assert!(matches!(find("busy"), Err(Unresolved::Missing(_))));

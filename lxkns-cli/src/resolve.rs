@@ -21,7 +21,7 @@ use crate::live;
 pub(crate) struct Host;
 
 impl Lookup for Host {
-    fn namespace_at(&self, path: &Path) -> io::Result<Option<NamespaceId>> {
+    fn namespace_at(&self, _: &Snapshot, path: &Path) -> io::Result<Option<NamespaceId>> {
         live::namespace_at(path)
     }
 

@@ -1,5 +1,6 @@
 //! The command line. Each option can also be given by an environment variable.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -8,9 +9,14 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::builder::Resettable;
+use clap::error::{ContextKind, ContextValue};
+use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser};
+use lxkns_answers::text::escape::printable;
+use rustix::net::SocketAddrUnix;
 
 use crate::access::{Access, Sources};
+use crate::control::MOST_LISTENERS;
 use crate::settings::{FrontSettings, LogForm, ReaderSettings, Settings};
 use crate::web::Web;
 use crate::{log, man, supervisor};
@@ -75,7 +81,7 @@ pub(crate) struct Args {
     pub(crate) web: Option<PathBuf>,
 
     /// Name of the service that a Host header may have, beside addresses and localhost; can be repeated
-    #[arg(long, global = true, env = "LXKNSD_HOST", value_name = "NAME", value_delimiter = ',')]
+    #[arg(long, global = true, env = "LXKNSD_HOST", value_name = "NAME", value_delimiter = ',', value_parser = host)]
     pub(crate) host: Vec<String>,
 
     /// Read command lines and show them; they can hold secrets
@@ -193,10 +199,10 @@ impl FromStr for Listen {
         }
         if let Some(path) = text.strip_prefix("unix:") {
             let path = PathBuf::from(path);
-            return if path.is_absolute() {
-                Ok(Self::Unix(path))
-            } else {
-                Err("expected an absolute path after unix:")
+            return match SocketAddrUnix::new(&path) {
+                _ if !path.is_absolute() => Err("expected an absolute path after unix:"),
+                Err(_) => Err("too long for a UNIX socket: at most 108 bytes"),
+                Ok(_) => Ok(Self::Unix(path)),
             };
         }
         text.parse().map(Self::Tcp).map_err(|_| "expected ADDRESS:PORT (e.g. 127.0.0.1:5010), unix:PATH or systemd")
@@ -222,6 +228,13 @@ impl Args {
     /// Why these options make no sense together, for each reason.
     pub(crate) fn problems(&self, access: &Access) -> Vec<String> {
         let mut problems = Vec::new();
+        let twice = self.listen.iter().enumerate().filter(|(at, listen)| self.listen[..*at].contains(listen));
+        // The kernel chooses another port each time.
+        let twice = twice.filter(|(_, listen)| !matches!(listen, Listen::Tcp(address) if address.port() == 0));
+        problems.extend(twice.map(|(_, listen)| format!("--listen: {listen}: given twice")));
+        if self.listen.len() > MOST_LISTENERS {
+            problems.push(format!("--listen: more than {MOST_LISTENERS} addresses"));
+        }
         if !self.insecure_listen && !access.is_secured() {
             let open = self.listen.iter().filter(|listen| listen.is_open());
             problems.extend(open.map(|listen| format!("{listen}: {}", insecure(access))));
@@ -295,13 +308,60 @@ pub(crate) fn insecure(access: &Access) -> String {
     )
 }
 
+/// The options, with what the environment says of those that the command line does not have: an empty variable says nothing.
+fn command(arguments: &[OsString]) -> clap::Command {
+    let is_given = |option: &clap::Arg| {
+        let names = arguments.iter().filter_map(|given| given.to_str()?.strip_prefix("--")?.split('=').next());
+        names.into_iter().any(|name| option.get_long() == Some(name))
+    };
+    Args::command().mut_args(|option| {
+        let value = option.get_env().and_then(std::env::var_os);
+        let is_silent = value.is_some_and(|value| value.is_empty()) || is_given(&option);
+        let option = if is_silent { option.env(Resettable::Reset) } else { option };
+        if matches!(option.get_action(), ArgAction::SetTrue) { option.value_parser(yes_or_no) } else { option }
+    })
+}
+
+/// The options of a command line, and of the environment.
+fn parse(arguments: &[OsString]) -> Result<Args, clap::Error> {
+    Args::from_arg_matches(&command(arguments).try_get_matches_from(arguments)?)
+}
+
+/// What is wrong about a variable of the environment, where that is what is wrong.
+fn of_variable(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return None };
+    let mut command = command(arguments);
+    // Only then can its options be shown.
+    command.build();
+    let variable = command.get_arguments().find(|known| known.to_string() == *option)?.get_env()?.to_str()?;
+    let text = error.to_string();
+    let lines = text.lines().take_while(|line| !line.is_empty()).map(str::trim);
+    let line = lines.collect::<Vec<_>>().join(" ").replace(&format!("'{option}'"), variable);
+    Some(line.trim_start_matches("error: ").to_owned())
+}
+
+/// The variables of the environment that look like options and are none: a mistyped one would go unnoticed.
+fn unknown_variables() -> Vec<String> {
+    let (command, prefix) = (Args::command(), "LXKNSD_");
+    let is_known =
+        |name: &str| command.get_arguments().any(|argument| argument.get_env().is_some_and(|env| env == name));
+    // Kubernetes sets these for a service of this name.
+    let is_of_cluster = |name: &str| ["SERVICE_", "PORT"].iter().any(|of| name[prefix.len()..].starts_with(of));
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| name.starts_with(prefix) && !is_known(name) && !is_of_cluster(name)).collect()
+}
+
 /// Reads the command line, and does what it says.
 pub(crate) fn run() -> ExitCode {
-    let args = match Args::try_parse() {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let args = match parse(&arguments) {
         Ok(args) => args,
         Err(error) => {
-            // Where nobody reads it, there is nobody to tell.
-            let _ = error.print();
+            match of_variable(&error, &arguments) {
+                Some(line) => log::say(&line),
+                // Where nobody reads it, there is nobody to tell.
+                None => drop(error.print()),
+            }
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
@@ -334,6 +394,9 @@ pub(crate) fn run() -> ExitCode {
         return ExitCode::from(2);
     }
     if let Some(Command::Check) = args.command {
+        for name in unknown_variables() {
+            log::say(&format!("{}: not a variable of lxknsd; ignored", printable(name.as_bytes())));
+        }
         let lines = check(&args, &access).into_iter().map(|line| line + "\n").collect::<String>();
         if let Err(error) = std::io::stdout().write_all(lines.as_bytes()) {
             log::say(&format!("write to standard output: {error}"));
@@ -342,6 +405,9 @@ pub(crate) fn run() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     log::begin(args.log);
+    for variable in unknown_variables() {
+        tracing::warn!(variable, "not a variable of lxknsd; ignored");
+    }
     match supervisor::run(&args, access, web) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -369,14 +435,25 @@ fn check(args: &Args, access: &Access) -> Vec<String> {
         },
         Listen::Systemd => asked("to those whom the socket unit allows"),
     };
-    let name = |listen: &Listen| listen.to_string().replace("http://", access.scheme());
+    let name = |listen: &Listen| match listen {
+        Listen::Tcp(address) => format!("{}{address}{}", access.scheme(), args.base_path),
+        _ => listen.to_string(),
+    };
     let mut lines: Vec<String> =
         args.listen.iter().map(|listen| format!("{}: {}", name(listen), whom(listen))).collect();
     if let Some(rate) = access.rate {
         lines.push(format!("requests: one in {:?}, {} more at once", rate.interval, rate.burst));
     }
+    if !args.host.is_empty() {
+        lines.push(format!("names: {}", args.host.join(", ")));
+    }
+    if let Some(web) = &args.web {
+        lines.push(format!("page: {}", web.display()));
+    }
     let lines_are = if args.expose_command_lines { "shown" } else { "not read" };
     lines.push(format!("command lines: {lines_are}"));
+    let files_are = if args.expose_files { "looked up for clients" } else { "not looked up" };
+    lines.push(format!("files: {files_are}"));
     lines
 }
 
@@ -394,7 +471,28 @@ fn base_path(text: &str) -> Result<String, &'static str> {
     let path = text.trim_end_matches('/');
     let is_plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte));
     let is_path = path.is_empty() || path.starts_with('/') && !path.contains("//");
-    if is_plain && is_path { Ok(path.to_owned()) } else { Err("expected a path with a slash at its beginning") }
+    // Clients leave these out of what they ask for.
+    let has_dots = path.split('/').any(|name| matches!(name, "." | ".."));
+    let is_fine = is_plain && is_path && !has_dots;
+    if is_fine { Ok(path.to_owned()) } else { Err("expected a plain path with a slash at its beginning, e.g. /lxkns") }
+}
+
+/// A name that a `Host` header can have. Its port does not count.
+fn host(text: &str) -> Result<String, &'static str> {
+    let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    if is_name && !text.is_empty() {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a name without a port, e.g. lxkns.example")
+    }
+}
+
+fn yes_or_no(text: &str) -> Result<bool, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("expected true or false"),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, &'static str> {
@@ -416,17 +514,15 @@ impl clap::builder::ValueParserFactory for Listen {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn parse(arguments: &[&str]) -> Result<Args, clap::Error> {
-        Args::try_parse_from([&["lxknsd"], arguments].concat())
+        super::parse(&[&["lxknsd"], arguments].concat().into_iter().map(OsString::from).collect::<Vec<_>>())
     }
 
     #[test]
     fn the_options_are_well_formed_and_each_has_a_variable() {
-        let command = Args::command();
+        let command = command(&[]);
         command.clone().debug_assert();
         let without = command.get_arguments().filter(|argument| argument.get_env().is_none());
         let names: Vec<_> = without.map(|argument| argument.get_id().as_str()).collect();
@@ -477,7 +573,13 @@ mod tests {
             &["--listen", "5010"][..],
             &["--listen", "unix:relative"],
             &["--base-path", "lxkns"],
+            &["--listen", &format!("unix:/{}", "a".repeat(108))],
             &["--base-path", "/a\"b"],
+            &["--base-path", "/a/../b"],
+            &["--base-path", "/./a"],
+            &["--host", ""],
+            &["--host", "lxkns.example:5010"],
+            &["--host", "http://lxkns.example"],
             &["--timeout", "0"],
             &["--timeout", "1e9"],
             &["--max-age", "-1"],
@@ -492,6 +594,21 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_served_once() {
+        let problems = |listen: &str| parse(&["--listen", listen]).unwrap().problems(&Access::default());
+        for (listen, said) in [
+            ("127.0.0.1:1,unix:/a,127.0.0.1:1", "--listen: http://127.0.0.1:1: given twice"),
+            ("systemd,systemd", "--listen: the sockets of systemd: given twice"),
+        ] {
+            assert_eq!(problems(listen), [said]);
+        }
+        assert!(problems("127.0.0.1:0,127.0.0.1:0,127.0.0.1:1,[::1]:1").is_empty());
+        let many: Vec<_> = (1..=MOST_LISTENERS + 1).map(|port| format!("127.0.0.1:{port}")).collect();
+        assert_eq!(problems(&many.join(",")), [format!("--listen: more than {MOST_LISTENERS} addresses")]);
+        assert!(problems(&many[1..].join(",")).is_empty());
+    }
+
+    #[test]
     fn a_base_path_has_no_slash_at_its_end() {
         for (text, path) in [("", ""), ("/", ""), ("/a/", "/a"), ("/a/b", "/a/b")] {
             assert_eq!(base_path(text), Ok(path.to_owned()));
@@ -502,6 +619,6 @@ mod tests {
     fn options_may_stand_behind_a_command() {
         let args = parse(&["check", "--listen", "unix:/a,127.0.0.1:1"]).unwrap();
         assert_eq!(args.listen.len(), 2);
-        assert_eq!(check(&args, &Access::default()).len(), 3);
+        assert_eq!(check(&args, &Access::default()).len(), 4);
     }
 }

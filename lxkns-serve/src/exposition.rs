@@ -88,12 +88,19 @@ pub(crate) enum Form {
 impl Form {
     /// The one that a client wants.
     pub(crate) fn accepted(accept: &str) -> Self {
-        let mut kinds = accept.split(',').map(|part| part.split(';').next().unwrap_or_default().trim());
-        if kinds.any(|kind| kind.eq_ignore_ascii_case("application/openmetrics-text")) {
-            Self::OpenMetrics
-        } else {
-            Self::Prometheus
-        }
+        let weight = |names: &[&str]| {
+            let weights = accept.split(',').filter_map(|part| {
+                let mut words = part.split(';').map(str::trim);
+                let name = words.next()?;
+                let weight = words.find_map(|word| word.strip_prefix("q=").or_else(|| word.strip_prefix("Q=")));
+                let weight = weight.map_or(Some(1.0), |weight| weight.parse::<f32>().ok()).unwrap_or(0.0);
+                names.iter().any(|known| known.eq_ignore_ascii_case(name)).then_some(weight)
+            });
+            weights.fold(0.0, f32::max)
+        };
+        let open = weight(&["application/openmetrics-text"]);
+        let is_wanted = open > 0.0 && open >= weight(&["text/plain", "text/*", "*/*"]);
+        if is_wanted { Self::OpenMetrics } else { Self::Prometheus }
     }
 
     /// Its name in HTTP.
@@ -215,7 +222,14 @@ a_duration_seconds_count{route=\"/x\"} 6
     fn a_client_chooses_the_form() {
         let of_prometheus = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
         assert_eq!(Form::accepted(of_prometheus), Form::OpenMetrics);
-        assert_eq!(Form::accepted("*/*"), Form::Prometheus);
-        assert_eq!(Form::accepted(""), Form::Prometheus);
+        for accept in [
+            "*/*",
+            "",
+            "application/openmetrics-text;q=0",
+            "application/openmetrics-text;q=0.5, text/plain",
+            "text/plain;version=0.0.4;q=0.9, application/openmetrics-text;version=1.0.0;q=0.8",
+        ] {
+            assert_eq!(Form::accepted(accept), Form::Prometheus, "{accept}");
+        }
     }
 }

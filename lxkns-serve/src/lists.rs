@@ -9,13 +9,33 @@ use serde_json::Value;
 
 use crate::protocol::Kind;
 
-/// The kinds of questions whose answers are lists.
-const LISTS: [Kind; 7] =
-    [Kind::List, Kind::Containers, Kind::Tree, Kind::Orphans, Kind::Audit, Kind::Ports, Kind::WhoCan];
+/// Where the list is in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ListAt {
+    /// The member of the answer.
+    pub(crate) member: &'static str,
+    /// The member of each of its entries that is a part of the list, where the entries are only what was asked for.
+    pub(crate) inner: Option<&'static str>,
+}
 
-/// The member of an answer that is the list; `None` for answers that have none.
-pub(crate) fn list_of(kind: Kind) -> Option<&'static str> {
-    LISTS.contains(&kind).then_some(if kind == Kind::List { "namespaces" } else { "results" })
+/// The kinds of questions whose answers are lists, and where that is.
+const LISTS: [(Kind, ListAt); 9] = [
+    (Kind::List, ListAt { member: "namespaces", inner: None }),
+    (Kind::Containers, RESULTS),
+    (Kind::Tree, RESULTS),
+    (Kind::Orphans, RESULTS),
+    (Kind::Audit, RESULTS),
+    (Kind::Ports, RESULTS),
+    (Kind::WhoCan, ListAt { inner: Some("processes"), ..RESULTS }),
+    (Kind::Why, ListAt { inner: Some("holders"), ..RESULTS }),
+    (Kind::Mounts, ListAt { inner: Some("mounts"), ..RESULTS }),
+];
+
+const RESULTS: ListAt = ListAt { member: "results", inner: None };
+
+/// Where the list is in an answer; `None` for answers that have none.
+pub(crate) fn list_of(kind: Kind) -> Option<ListAt> {
+    LISTS.into_iter().find_map(|(of, list)| (of == kind).then_some(list))
 }
 
 /// The fields that an entry of the list can have; none for answers that have no list.
@@ -23,11 +43,13 @@ pub(crate) fn fields_of(kind: Kind) -> &'static BTreeSet<String> {
     static NONE: BTreeSet<String> = BTreeSet::new();
     static ALL: LazyLock<Vec<(Kind, BTreeSet<String>)>> = LazyLock::new(|| {
         let schemas = schemas();
-        let fields = |kind: Kind| {
-            let schema = schemas.iter().find(|(question, _)| *question == kind.name()).map(|(_, schema)| schema);
-            let list = schema.and_then(|schema| Some((schema, &schema["properties"][list_of(kind)?]["items"])));
+        let fields = |(kind, list): (Kind, ListAt)| {
             let mut names = BTreeSet::new();
-            if let Some((root, entry)) = list {
+            if let Some((_, root)) = schemas.iter().find(|(question, _)| *question == kind.name()) {
+                let mut entry = root;
+                for member in [Some(list.member), list.inner].into_iter().flatten() {
+                    entry = &referred(root, entry)["properties"][member]["items"];
+                }
                 collect(root, entry, &mut names);
             }
             (kind, names)
@@ -35,6 +57,12 @@ pub(crate) fn fields_of(kind: Kind) -> &'static BTreeSet<String> {
         LISTS.into_iter().map(fields).collect()
     });
     ALL.iter().find(|(of, _)| *of == kind).map_or(&NONE, |(_, names)| names)
+}
+
+/// A schema, or the one that it refers to.
+fn referred<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+    let path = schema["$ref"].as_str().and_then(|path| path.strip_prefix('#'));
+    path.and_then(|path| root.pointer(path)).unwrap_or(schema)
 }
 
 /// The properties of a schema, also those of only some of its values.
@@ -57,12 +85,15 @@ mod tests {
     #[test]
     fn entries_have_the_fields_of_their_schemas() {
         let has = |kind, name: &str| fields_of(kind).contains(name);
-        for kind in LISTS {
+        for (kind, _) in LISTS {
             assert!(!fields_of(kind).is_empty(), "{}", kind.name());
         }
         assert!(has(Kind::List, "ns") && has(Kind::List, "uniqueid") && !has(Kind::List, "nsid"));
         // Of a namespace, of a process, and of both.
         assert!(["unique-id", "ppid", "depth", "kind"].iter().all(|name| has(Kind::Tree, name)));
+        // Of what is in the results.
+        assert!(has(Kind::WhoCan, "pid") && !has(Kind::WhoCan, "processes"));
+        assert!(has(Kind::Mounts, "mountid") && has(Kind::Why, "kind") && !has(Kind::Why, "holders"));
         assert!(has(Kind::Ports, "port") && !has(Kind::Ports, "results"));
         assert!(fields_of(Kind::Snapshot).is_empty());
     }

@@ -9,6 +9,7 @@ use lxkns_core::ProcRoot;
 use lxkns_core::model::{CapabilitySet, NamespaceType};
 use rustix::fs::AtFlags;
 use rustix::thread::{CapabilitySet as Set, CapabilitySets};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What each capability adds to what the service shows.
@@ -30,7 +31,7 @@ const ADDS: [(CapabilitySet, &str); 8] = [
 ];
 
 /// A capability that the service lacks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Missing {
     /// Its name.
     pub(crate) capability: String,

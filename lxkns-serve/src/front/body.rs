@@ -35,9 +35,7 @@ pub(super) async fn of_one_piece(
 ) -> Result<Bytes, Unanswered> {
     let piece = answer.next().await?.unwrap_or_default();
     // Without memory for a compressor the program ends anyway.
-    let mut encoder = Encoder::new(encoding).map_err(|_| Unanswered::Busy)?;
-    let mut bytes = encoder.piece(piece);
-    bytes.extend(encoder.end());
+    let bytes = encoding.whole(piece).map_err(|_| Unanswered::Busy)?;
     if let Some(mut note) = note {
         note.piece(&bytes);
         note.end();

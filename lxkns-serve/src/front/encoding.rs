@@ -23,23 +23,32 @@ const ZSTD_WINDOW: u32 = 18;
 impl Encoding {
     /// The one of these that a client takes: by its `Accept-Encoding`. Of two that it likes as well, the first.
     pub(super) fn accepted(accept: &str, offered: &[Self]) -> Self {
-        let weight = |wanted: &str| {
-            accept.split(',').find_map(|part| {
-                let mut words = part.split(';').map(str::trim);
-                let is_it = words.next()?.eq_ignore_ascii_case(wanted);
-                let weight = words.find_map(|word| word.strip_prefix("q=").or_else(|| word.strip_prefix("Q=")));
-                is_it.then(|| weight.map_or(Some(1.0), |weight| weight.parse::<f32>().ok()).unwrap_or(0.0))
-            })
-        };
-        let any = weight("*").unwrap_or(0.0);
-        let mut best = (Self::Identity, weight("identity").unwrap_or(0.0));
+        let any = weight(accept, "*").unwrap_or(0.0);
+        let mut best = (Self::Identity, weight(accept, "identity").unwrap_or(0.0));
         for &encoding in offered.iter().rev() {
-            let weight = encoding.name().and_then(weight).unwrap_or(any);
+            let weight = encoding.name().and_then(|name| weight(accept, name)).unwrap_or(any);
             if weight > 0.0 && weight >= best.1 {
                 best = (encoding, weight);
             }
         }
         best.0
+    }
+
+    /// Whether a client takes no uncompressed body, however short.
+    pub(super) fn is_needed(accept: &str) -> bool {
+        weight(accept, "identity").or_else(|| weight(accept, "*")) == Some(0.0)
+    }
+
+    /// A body that is there, as it is sent.
+    ///
+    /// # Errors
+    ///
+    /// No memory is left to compress it.
+    pub(super) fn whole(self, body: Vec<u8>) -> io::Result<Vec<u8>> {
+        let mut encoder = Encoder::new(self)?;
+        let mut bytes = encoder.piece(body);
+        bytes.extend(encoder.end());
+        Ok(bytes)
     }
 
     /// Its name, where it has one.
@@ -50,6 +59,19 @@ impl Encoding {
             Self::Zstd => Some("zstd"),
         }
     }
+}
+
+/// How much a client likes this encoding by its `Accept-Encoding`; `None` where it does not say.
+fn weight(accept: &str, wanted: &str) -> Option<f32> {
+    accept.split(',').find_map(|part| {
+        let mut words = part.split(';').map(str::trim);
+        let name = words.next()?;
+        // An old name of the same.
+        let name = if name.eq_ignore_ascii_case("x-gzip") { "gzip" } else { name };
+        let weight = words.find_map(|word| word.strip_prefix("q=").or_else(|| word.strip_prefix("Q=")));
+        let weight = weight.map_or(Some(1.0), |weight| weight.parse::<f32>().ok()).unwrap_or(0.0);
+        name.eq_ignore_ascii_case(wanted).then_some(weight)
+    })
 }
 
 /// What makes the pieces that are sent of the pieces of a body.
@@ -124,10 +146,27 @@ mod tests {
             ("deflate", Encoding::Identity),
             ("identity, gzip;q=0.5", Encoding::Identity),
             ("gzip;q=nonsense", Encoding::Identity),
+            ("x-gzip", Encoding::Gzip),
+            ("identity;q=0, gzip;q=0.1", Encoding::Gzip),
+            ("identity;q=0", Encoding::Identity),
         ] {
             assert_eq!(Encoding::accepted(accept, &[Encoding::Zstd, Encoding::Gzip]), encoding, "{accept}");
         }
         assert_eq!(Encoding::accepted("zstd, gzip;q=0.1", &[Encoding::Gzip]), Encoding::Gzip);
+    }
+
+    #[test]
+    fn some_take_no_uncompressed_body() {
+        for (accept, is_needed) in [
+            ("", false),
+            ("gzip", false),
+            ("gzip, *;q=0.1", false),
+            ("gzip, *;q=0", true),
+            ("gzip, identity;q=0", true),
+            ("gzip, identity;q=0.1, *;q=0", false),
+        ] {
+            assert_eq!(Encoding::is_needed(accept), is_needed, "{accept}");
+        }
     }
 
     #[test]

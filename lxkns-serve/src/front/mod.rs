@@ -7,6 +7,7 @@ mod bodies;
 mod body;
 mod bucket;
 mod client;
+mod conditions;
 mod confine;
 mod encoding;
 mod followers;

@@ -2,19 +2,67 @@
 
 use std::collections::BTreeMap;
 
+use hyper::body::Bytes;
+use lxkns_answers::json::Envelope;
 use lxkns_answers::schemas;
+use lxkns_core::wire;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use super::encoding::Encoding;
+use super::page::Part;
 use super::routes::{Does, Parameter, ROUTES, Route, Segment, Values};
+use super::server::POLICY;
 use crate::lists::fields_of;
 use crate::protocol::Kind;
+use crate::reader::{Readiness, StateAnswer};
+use crate::tag;
+
+/// The description, as it is sent.
+pub(super) struct Description {
+    plain: Bytes,
+    compressed: Bytes,
+    tag: u128,
+}
+
+impl Description {
+    /// That of a service below this path.
+    pub(super) fn new(base_path: &str) -> Self {
+        let text = text(base_path).into_bytes();
+        let tag = tag::of(&text);
+        // Without memory for a compressor the program ends anyway.
+        let compressed = Encoding::Gzip.whole(text.clone()).unwrap_or_default();
+        Self { plain: text.into(), compressed: compressed.into(), tag }
+    }
+
+    /// It, as a client takes it.
+    pub(super) fn part(&self, encoding: Encoding) -> Part {
+        let is_compressed = encoding == Encoding::Gzip && !self.compressed.is_empty();
+        Part {
+            policy: POLICY,
+            cache_control: "no-cache",
+            vary: "accept-encoding",
+            tag: format!("\"{:032x}{}\"", self.tag, if is_compressed { "-gzip" } else { "" }),
+            content_type: "application/json",
+            encoding: if is_compressed { Encoding::Gzip } else { Encoding::Identity },
+            body: if is_compressed { self.compressed.clone() } else { self.plain.clone() },
+        }
+    }
+}
 
 /// The description, OpenAPI 3.1.
-pub(super) fn text(base_path: &str) -> String {
+fn text(base_path: &str) -> String {
     let mut definitions = Map::new();
-    for (question, schema) in schemas() {
+    // No route answers what entering would do.
+    for (question, schema) in schemas().into_iter().filter(|(question, _)| *question != "enter") {
         definitions.insert(question.to_owned(), with_own_definitions(question, schema));
     }
+    let dump = with_own_definitions(DUMP, wire::schema());
+    definitions.insert(Kind::Processes.name().to_owned(), dump["properties"]["processes"].clone());
+    let own = [(DUMP, dump), ("history", schema_of::<Envelope<StateAnswer>>()), ("ready", schema_of::<Readiness>())];
+    definitions.extend(own.map(|(name, schema)| (name.to_owned(), with_own_definitions(name, schema))));
+    definitions.insert(Kind::PidMap.name().to_owned(), pid_map());
     definitions.insert("problem".to_owned(), problem());
     let paths: BTreeMap<&str, Value> = ROUTES.iter().map(|route| (route.path, path(route))).collect();
     let server = if base_path.is_empty() { "/" } else { base_path };
@@ -32,6 +80,12 @@ pub(super) fn text(base_path: &str) -> String {
         "security": [{}, { "password": [] }, { "token": [] }],
         "components": {
             "schemas": definitions,
+            "headers": {
+                "ETag": { "description": "Names the answer, for If-None-Match", "schema": { "type": "string" } },
+                "Age": { "description": "How old the scan is, in seconds", "schema": { "type": "integer", "minimum": 0 } },
+                "Lxkns-State": { "description": "The state that the answer is about", "schema": like(STATE) },
+                "Link": { "description": "Leads to the next page, if there is one", "schema": { "type": "string" } },
+            },
             "securitySchemes": {
                 "password": { "type": "http", "scheme": "basic" },
                 "token": { "type": "http", "scheme": "bearer" },
@@ -39,6 +93,30 @@ pub(super) fn text(base_path: &str) -> String {
         },
     });
     format!("{description}\n")
+}
+
+/// What the ID of a state looks like.
+const STATE: &str = "^[0-9a-f]{8}\\.[0-9]{1,19}$";
+
+fn like(pattern: &str) -> Value {
+    json!({ "type": "string", "pattern": pattern })
+}
+
+/// The name of the snapshot's schema.
+const DUMP: &str = "dump";
+
+fn schema_of<T: JsonSchema>() -> Value {
+    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>().to_value()
+}
+
+fn pid_map() -> Value {
+    let number = json!({ "type": "integer", "minimum": 1 });
+    let pid = json!({ "type": "object", "required": ["pid", "nsid"], "properties": { "pid": number, "nsid": number } });
+    json!({
+        "title": "The PIDs of each process, from its own PID namespace up to the initial one",
+        "type": "array",
+        "items": { "type": "array", "items": pid },
+    })
 }
 
 /// A schema whose references lead to its own definitions, wherever it stands.
@@ -85,12 +163,17 @@ fn problem() -> Value {
 fn statuses(route: &Route) -> Vec<(u16, &'static str)> {
     let Does::Ask(kind, segment) = route.does else { return Vec::new() };
     let has = |name: &str| route.parameters.iter().any(|parameter| parameter.name == name);
-    let is_about_one = segment != Segment::None || has("target") || has("path") || has("file");
+    let is_about_one = segment != Segment::None || ["target", "path", "file", "action"].into_iter().any(has);
     let all = [
         (304, "Not changed since the client's copy (If-None-Match)", kind != Kind::Events),
         (400, "The question is not valid", segment != Segment::None || !route.parameters.is_empty()),
-        (403, "The service does not answer that without --expose-files", kind == Kind::Owner),
-        (404, "It does not exist", is_about_one && kind != Kind::Owner),
+        (403, "The service does not answer that without --expose-files, or cannot see it", kind == Kind::Owner),
+        (
+            403,
+            "It may exist, but the service cannot see it",
+            is_about_one && ![Kind::Owner, Kind::Busy].contains(&kind),
+        ),
+        (404, "It does not exist", is_about_one),
         (410, "That state is no longer kept", has("cursor") || kind == Kind::Diff),
     ];
     all.into_iter().filter(|(_, _, is_listed)| *is_listed).map(|(status, about, _)| (status, about)).collect()
@@ -113,6 +196,11 @@ fn path(route: &Route) -> Value {
         }
         parameters.push(described);
     }
+    if let Does::Ask(Kind::Events, _) = route.does {
+        let about = "The ID of the last event that the client has; counts before `since`";
+        let schema = json!({ "type": "string" });
+        parameters.push(json!({ "name": "Last-Event-ID", "in": "header", "description": about, "schema": schema }));
+    }
     let (content, schema) = match route.does {
         Does::Ask(Kind::Events, _) => ("text/event-stream", json!({ "type": "string" })),
         Does::Ask(Kind::Diff, _) => ("application/jsonl", json!({ "type": "string" })),
@@ -132,11 +220,24 @@ fn path(route: &Route) -> Value {
         "200": { "description": route.summary, "content": { content: { "schema": schema } } },
         "default": problem,
     });
-    if let Does::Ask(Kind::Snapshot, _) = route.does
-        && !route.parameters.is_empty()
+    if let Does::Ask(kind, _) = route.does
+        && kind != Kind::Events
     {
+        let has_pages = route.parameters.iter().any(|parameter| parameter.name == "cursor");
+        let names = ["ETag", "Age", "Lxkns-State"].into_iter().chain(has_pages.then_some("Link"));
+        let reference = |name: &str| (name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }));
+        responses["200"]["headers"] = names.map(reference).collect();
+    }
+    let contents = &mut responses["200"]["content"];
+    match route.does {
         // What leads to the snapshot from the one that the client has.
-        responses["200"]["content"]["application/merge-patch+json"] = json!({ "schema": { "type": "object" } });
+        Does::Ask(Kind::Snapshot, _) if !route.parameters.is_empty() => {
+            contents["application/merge-patch+json"] = json!({ "schema": { "type": "object" } });
+        }
+        Does::Ask(Kind::Events, _) => contents[content] = lines("watch"),
+        Does::Ask(Kind::Diff, _) => contents[content] = lines("diff"),
+        Does::Metrics => contents["application/openmetrics-text"] = json!({ "schema": { "type": "string" } }),
+        _ => {}
     }
     for (status, about) in statuses(route) {
         let mut response = json!({ "description": about });
@@ -162,6 +263,7 @@ fn example(parameter: &Parameter) -> Option<Value> {
     match (parameter.name, parameter.values) {
         ("pid", _) => Some(1.into()),
         ("target", Values::Text) => Some("host".into()),
+        ("target", Values::SomeTexts) => Some(json!(["host"])),
         ("path", Values::Text) => Some("/".into()),
         ("capability", Values::Text) => Some("net_admin".into()),
         ("action", Values::Text) => Some("unshare --net".into()),
@@ -170,22 +272,22 @@ fn example(parameter: &Parameter) -> Option<Value> {
     }
 }
 
-/// What answers to a question look like: by a schema of `components`, where there is one.
+/// What answers to a question look like: a schema of `components`.
 fn schema(kind: Kind) -> Value {
-    let is_described = schemas().iter().any(|(question, _)| *question == kind.name());
-    match kind {
-        _ if is_described => json!({ "$ref": format!("#/components/schemas/{}", kind.name()) }),
-        Kind::PidMap => json!({ "type": "array" }),
-        _ => json!({ "type": "object" }),
-    }
+    json!({ "$ref": format!("#/components/schemas/{}", kind.name()) })
+}
+
+/// The content of an answer whose lines, or the data of whose events, are like a schema of `components`.
+fn lines(name: &str) -> Value {
+    json!({ "schema": { "type": "string" }, "x-item-schema": { "$ref": format!("#/components/schemas/{name}") } })
 }
 
 fn parameter(parameter: &Parameter, kind: Option<Kind>) -> Value {
-    let is_required = matches!(parameter.values, Values::Text | Values::State | Values::Pid);
-    let like = |pattern: &str| json!({ "type": "string", "pattern": pattern });
+    let is_required = matches!(parameter.values, Values::Text | Values::SomeTexts | Values::State | Values::Pid);
     let text = json!({ "type": "string", "minLength": 1 });
     let (schema, explode) = match parameter.values {
         Values::Text | Values::SomeText => (text, None),
+        Values::SomeTexts => (json!({ "type": "array", "items": text, "minItems": 1 }), Some(true)),
         Values::Texts => (json!({ "type": "array", "items": text }), Some(true)),
         Values::One(values) => (json!({ "enum": values }), None),
         Values::AnyOf(values) => (json!({ "type": "array", "items": { "enum": values } }), Some(false)),
@@ -199,7 +301,7 @@ fn parameter(parameter: &Parameter, kind: Option<Kind>) -> Value {
             (json!({ "type": "array", "items": port }), Some(false))
         }
         Values::Flag => (json!({ "enum": ["", "0", "1", "false", "true"] }), None),
-        Values::State | Values::SomeState => (like("^[0-9a-f]{8}\\.[0-9]{1,19}$"), None),
+        Values::State | Values::SomeState => (like(STATE), None),
         Values::Cursor => (like("^[0-9a-f]{8}\\.[0-9]{1,19}\\.[0-9]{1,9}$"), None),
     };
     let mut described = json!({

@@ -1,17 +1,21 @@
 //! Why a request is not answered, as problem details (RFC 9457).
 
+use std::borrow::Cow;
+
 use hyper::StatusCode;
+use lxkns_answers::text::escape::printable;
 use serde_json::json;
 
 use super::link::Unanswered;
+use super::routes::Route;
 
 /// Why a request is not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) status: StatusCode,
     pub(super) kind: &'static str,
     title: &'static str,
-    detail: Option<&'static str>,
+    detail: Option<Cow<'static, str>>,
 }
 
 impl Problem {
@@ -25,12 +29,13 @@ impl Problem {
     pub(super) const CREDENTIALS: Self =
         Self::new(StatusCode::UNAUTHORIZED, "credentials", "A known password or bearer token is needed");
     pub(super) const TOKEN: Self = Self {
+        status: StatusCode::UNAUTHORIZED,
+        kind: "credentials",
         title: "A known bearer token is needed",
-        detail: Some(
+        detail: Some(Cow::Borrowed(
             "A browser cannot send a bearer token: for the page, let the service know users with passwords or client \
              certificates in place of tokens (--web.config.file: basic_auth_users, client_ca_file)",
-        ),
-        ..Self::CREDENTIALS
+        )),
     };
     pub(super) const RATE: Self =
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate", "More requests than the service is configured to answer");
@@ -58,12 +63,29 @@ impl Problem {
         Self { status, kind, title, detail: None }
     }
 
+    /// A route does not take a parameter of this name.
+    pub(super) fn unknown_parameter(name: &str, route: &Route) -> Self {
+        let known: Vec<_> = route.parameters.iter().map(|parameter| parameter.name).collect();
+        let known = if known.is_empty() { "it takes none".to_owned() } else { known.join(", ") };
+        Self::parameter(format!("{}: not a parameter of {}: {known}", printable(name.as_bytes()), route.path))
+    }
+
+    /// A parameter that has one value has several.
+    pub(super) fn repeated_parameter(name: &str) -> Self {
+        Self::parameter(format!("{name}: only one is allowed"))
+    }
+
+    fn parameter(detail: String) -> Self {
+        let problem = Self::new(StatusCode::BAD_REQUEST, "parameter", "The question is not valid");
+        Self { detail: Some(detail.into()), ..problem }
+    }
+
     /// The body.
-    pub(super) fn body(self) -> Vec<u8> {
+    pub(super) fn body(&self) -> Vec<u8> {
         let kind = format!("urn:lxkns:problem:{}", self.kind);
         let mut value = json!({ "type": kind, "title": self.title, "status": self.status.as_u16() });
-        if let Some(detail) = self.detail {
-            value["detail"] = detail.into();
+        if let Some(detail) = &self.detail {
+            value["detail"] = detail.as_ref().into();
         }
         format!("{value}\n").into_bytes()
     }

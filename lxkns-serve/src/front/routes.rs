@@ -1,6 +1,6 @@
 //! The routes: one table, which makes the router and the description of the API.
 
-use crate::protocol::{Kind, LONGEST_VALUE, MOST_PARAMETERS, Question};
+use crate::protocol::{Kind, LONGEST_NAME, LONGEST_VALUE, MOST_PARAMETERS, Question};
 
 /// A path, and what is there.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub(super) struct Parameter {
 pub(super) enum Values {
     /// Text, required.
     Text,
+    /// Text, required, that can be given several times.
+    SomeTexts,
     /// Text that can be left out or given several times.
     Texts,
     /// Text that can be left out.
@@ -83,6 +85,13 @@ pub(super) enum Values {
     Fields,
 }
 
+impl Values {
+    /// Whether there can be several.
+    fn are_many(self) -> bool {
+        matches!(self, Self::SomeTexts | Self::Texts | Self::AnyOf(_) | Self::Ports | Self::Fields)
+    }
+}
+
 const TYPES: [&str; 8] = ["mnt", "cgroup", "uts", "ipc", "user", "pid", "net", "time"];
 
 const TARGET: Parameter = Parameter { name: "target", about: "TARGET, as on the command line", values: Values::Text };
@@ -95,7 +104,7 @@ const TYPE: Parameter = Parameter {
 };
 const ALL: Parameter = Parameter { name: "all", about: "Long lists in full", values: Values::Flag };
 const ALL_COLUMNS: Parameter = Parameter { about: "All columns", ..ALL };
-const SEVERAL: Parameter = Parameter { about: "TARGET; can be repeated", ..TARGET };
+const SEVERAL: Parameter = Parameter { about: "TARGET; can be repeated", values: Values::SomeTexts, ..TARGET };
 const KIND: Parameter = Parameter {
     name: "kind",
     about: "The tree of user namespaces (user), of PID namespaces (pid) or of processes (proc)",
@@ -207,15 +216,25 @@ pub(super) const ROUTES: &[Route] = &[
         Does::Ask(Kind::Containers, Segment::Target),
         &[],
     ),
-    asks("/api/v1/mounts", "The mounts of a mount namespace (lxkns mounts)", Kind::Mounts, &[SOME_TARGET, HIDDEN]),
+    asks(
+        "/api/v1/mounts",
+        "The mounts of a mount namespace (lxkns mounts)",
+        Kind::Mounts,
+        &[SOME_TARGET, HIDDEN, LIMIT, CURSOR, FIELDS],
+    ),
     route(
         "/api/v1/mounts/{target}",
         "The mounts of this mount namespace",
         Does::Ask(Kind::Mounts, Segment::Target),
-        &[HIDDEN],
+        &[HIDDEN, LIMIT, CURSOR, FIELDS],
     ),
     asks("/api/v1/show", "Everything about namespaces, processes or links (lxkns show)", Kind::Show, &[SEVERAL]),
-    asks("/api/v1/why", "What keeps a namespace alive, and what would release it (lxkns why)", Kind::Why, &[SEVERAL]),
+    asks(
+        "/api/v1/why",
+        "What keeps a namespace alive, and what would release it (lxkns why)",
+        Kind::Why,
+        &[SEVERAL, LIMIT, CURSOR, FIELDS],
+    ),
     asks(
         "/api/v1/orphans",
         "Namespaces without a process (lxkns orphans)",
@@ -268,12 +287,16 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 /// Why a path or query is not understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NotUnderstood {
     /// There is nothing.
     Path,
     /// The query.
     Query,
+    /// A parameter that the route does not take.
+    Parameter(String),
+    /// A parameter with more than one value.
+    Repeated(&'static str),
 }
 
 /// The route of a path, and the segment that stands for `{name}`.
@@ -291,10 +314,10 @@ pub(super) fn find(path: &str) -> Option<(&'static Route, Option<&str>)> {
     })
 }
 
-/// The question of a route.
+/// The question of a route that asks one.
 pub(super) fn question(
-    kind: Kind,
-    segment: Segment,
+    route: &Route,
+    (kind, segment): (Kind, Segment),
     taken: Option<&str>,
     query: Option<&str>,
 ) -> Result<Question, NotUnderstood> {
@@ -312,11 +335,14 @@ pub(super) fn question(
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         let name = decoded(name, true).ok_or(NotUnderstood::Query)?;
         let value = decoded(value, true).ok_or(NotUnderstood::Query)?;
-        // These come from the path alone.
-        if name == "is" || (taken.is_some() && name == "target") {
-            return Err(NotUnderstood::Query);
+        // That it is a process or a namespace comes from the path alone, as does the TARGET of a path that has one.
+        match route.parameters.iter().find(|parameter| parameter.name == name) {
+            None if name.len() <= LONGEST_NAME => return Err(NotUnderstood::Parameter(name)),
+            Some(parameter) if !parameter.values.are_many() && parameters.iter().any(|(known, _)| *known == name) => {
+                return Err(NotUnderstood::Repeated(parameter.name));
+            }
+            _ => parameters.push((name, value)),
         }
-        parameters.push((name, value));
         if parameters.len() > MOST_PARAMETERS {
             return Err(NotUnderstood::Query);
         }
@@ -363,13 +389,23 @@ mod tests {
 
     #[test]
     fn queries_are_decoded_once() {
-        let of = |query: &str| question(Kind::Why, Segment::None, None, Some(query)).map(|found| found.parameters);
+        let takes = |name, values| Parameter { name, about: "", values };
+        let parameters = [takes("a", Values::Texts), takes("all", Values::Flag), SEVERAL, takes("x", Values::SomeText)];
+        let route = asks("/", "", Kind::Why, Box::leak(Box::new(parameters)));
+        let of =
+            |query: &str| question(&route, (Kind::Why, Segment::None), None, Some(query)).map(|found| found.parameters);
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(of("target=a%2Fb&target=c+d"), Ok(vec![pair("target", "a/b"), pair("target", "c d")]));
         assert_eq!(of("all&&x=%2541"), Ok(vec![pair("all", ""), pair("x", "%41")]));
-        for bad in ["a=%", "a=%f", "a=%zz", "a=%00", "a=%ff", "is=process", "%69s=process"] {
+        for bad in ["a=%", "a=%f", "a=%zz", "a=%00", "a=%ff"] {
             assert_eq!(of(bad), Err(NotUnderstood::Query), "{bad}");
         }
+        for (unknown, name) in [("a=1&is=process", "is"), ("%69s=process", "is"), ("=", ""), ("All", "All")] {
+            assert_eq!(of(unknown), Err(NotUnderstood::Parameter(name.to_owned())), "{unknown}");
+        }
+        assert_eq!(of("x=1&a=2&%78=1"), Err(NotUnderstood::Repeated("x")));
+        assert_eq!(of("all&all=0"), Err(NotUnderstood::Repeated("all")));
+        assert_eq!(of(&"n".repeat(LONGEST_NAME + 1)), Err(NotUnderstood::Query));
         assert!(of(&"a&".repeat(MOST_PARAMETERS)).is_ok());
         assert_eq!(of(&"a&".repeat(MOST_PARAMETERS + 1)), Err(NotUnderstood::Query));
         assert!(of(&format!("a={}", "x".repeat(LONGEST_VALUE))).is_ok());
@@ -378,10 +414,11 @@ mod tests {
 
     #[test]
     fn a_segment_of_the_path_is_the_target() {
-        let found = question(Kind::Show, Segment::Process, Some("1%3A5+6"), Some("all")).unwrap();
+        let (route, _) = find("/api/v1/processes/1").unwrap();
+        let of = |taken, query| question(route, (Kind::Show, Segment::Process), Some(taken), query);
+        let found = of("1%3A5+6", None).unwrap();
         let values = |name| found.values(name).collect::<Vec<_>>();
-        assert_eq!((values("target"), values("is"), values("all")), (vec!["1:5+6"], vec!["process"], vec![""]));
-        let twice = question(Kind::Show, Segment::Process, Some("1"), Some("target=2"));
-        assert_eq!(twice, Err(NotUnderstood::Query));
+        assert_eq!((values("target"), values("is")), (vec!["1:5+6"], vec!["process"]));
+        assert_eq!(of("1", Some("target=2")), Err(NotUnderstood::Parameter("target".to_owned())));
     }
 }

@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LINK, LOCATION,
-    REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LINK, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,12 +24,13 @@ use tracing::{info, warn};
 use super::bodies::Bodies;
 use super::body::{self, Body};
 use super::client::{Client, Peer, is_host_known};
+use super::conditions::{is_known, max_age, tag, text};
 use super::encoding::Encoding;
 use super::followers::Followers;
 use super::gate::Gate;
-use super::link::Reader;
+use super::link::{Reader, Unanswered};
 use super::logins::{Logins, NEXT_TRY};
-use super::openapi;
+use super::openapi::Description;
 use super::page::{self, Part};
 use super::patient::Patient;
 use super::places::{Answered, Place, Places};
@@ -39,7 +40,7 @@ use super::stats::Stats;
 use super::web::Page;
 use crate::access::certificate_names;
 use crate::exposition::{self, Family, Form};
-use crate::protocol::{Bounded as _, Content, Head, Kind, Question};
+use crate::protocol::{Bounded as _, Content, Kind, Question};
 use crate::settings::FrontSettings;
 use crate::web::Web;
 
@@ -61,6 +62,12 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Pages of other sites load nothing of the service, not even what they cannot read.
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// What a browser may do with an answer that is no page.
+pub(super) const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// Proxies pass each event on as it comes: nginx collects answers otherwise.
+const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The state that an answer is about.
 const STATE: HeaderName = HeaderName::from_static("lxkns-state");
@@ -105,7 +112,7 @@ pub(super) struct Server {
     requests: AtomicU64,
     /// What request IDs begin with, asked for once.
     pid: u32,
-    description: OnceLock<Bytes>,
+    description: OnceLock<Description>,
 }
 
 impl Server {
@@ -308,7 +315,7 @@ impl Server {
             Err((route, problem)) => {
                 self.stats.refuse(problem.kind);
                 let is_for_programs = problem == Problem::CREDENTIALS && !self.gate().has_users();
-                (route, refusal(if is_for_programs { Problem::TOKEN } else { problem }))
+                (route, refusal(&if is_for_programs { Problem::TOKEN } else { problem }))
             }
         };
         let took = began.elapsed();
@@ -322,7 +329,7 @@ impl Server {
         headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
         // The page has one of its own.
         let policy = headers.entry(CONTENT_SECURITY_POLICY);
-        policy.or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+        policy.or_insert(HeaderValue::from_static(POLICY));
         if let Ok(id) = HeaderValue::from_str(&id) {
             headers.insert(REQUEST_ID, id);
         }
@@ -375,17 +382,22 @@ impl Server {
             Does::Ask(kind, segment) => {
                 // The Go program looks at no parameter.
                 let query = request.uri().query().filter(|_| !route.is_of_go());
-                let question = routes::question(kind, segment, taken, query);
+                let question = routes::question(route, (kind, segment), taken, query);
                 let question = question.map_err(|not| match not {
                     NotUnderstood::Path => failed(Problem::NO_ROUTE),
                     NotUnderstood::Query => failed(Problem::QUERY),
+                    NotUnderstood::Parameter(name) => failed(Problem::unknown_parameter(&name, route)),
+                    NotUnderstood::Repeated(name) => failed(Problem::repeated_parameter(name)),
                 })?;
                 let question = since_last(question, headers).map_err(failed)?;
                 self.ask(question, request, client).await.map_err(failed)?
             }
             Does::Alive => plain("text/plain; charset=utf-8", "ok\n"),
             Does::Metrics => self.metrics(headers).await.map_err(failed)?,
-            Does::OpenApi => plain("application/json", self.description()),
+            Does::OpenApi => {
+                let encoding = Encoding::accepted(&text(headers, &ACCEPT_ENCODING), &[Encoding::Gzip]);
+                part_of_page(self.description().part(encoding), request)
+            }
         };
         Ok((route.path, response))
     }
@@ -441,13 +453,14 @@ impl Server {
         let head = answer.head;
         if let (Content::Events, Some(following)) = (head.content, following) {
             let mut response = plain("text/event-stream", String::new());
+            response.headers_mut().insert(BUFFERING, HeaderValue::from_static("no"));
             if request.method() != Method::HEAD {
                 *response.body_mut() = body::followed(answer, following, self.ends());
             }
             return Ok(response);
         }
         let accept = text(headers, &ACCEPT_ENCODING);
-        let encoding = if head.length < WORTH_COMPRESSING {
+        let encoding = if head.length < WORTH_COMPRESSING && !Encoding::is_needed(&accept) {
             Encoding::Identity
         } else {
             Encoding::accepted(&accept, &[Encoding::Zstd, Encoding::Gzip])
@@ -516,8 +529,8 @@ impl Server {
     }
 
     /// The description of the API, which is made once.
-    fn description(&self) -> Bytes {
-        self.description.get_or_init(|| openapi::text(&self.settings.base_path).into()).clone()
+    fn description(&self) -> &Description {
+        self.description.get_or_init(|| Description::new(&self.settings.base_path))
     }
 
     /// The reader's metrics and our own. Without a reader there are only ours.
@@ -538,7 +551,15 @@ impl Server {
         families.push(self.reader.left_metric());
         families.extend(self.stats.families());
         let form = Form::accepted(&text(headers, &ACCEPT));
-        Ok(plain(form.content_type(), exposition::write(&families, form)))
+        let encoding = Encoding::accepted(&text(headers, &ACCEPT_ENCODING), &[Encoding::Gzip]);
+        let body = encoding
+            .whole(exposition::write(&families, form).into_bytes())
+            .map_err(|_| Problem::from(Unanswered::Busy))?;
+        let mut response = plain(form.content_type(), body);
+        let fields = response.headers_mut();
+        fields.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+        fields.extend(encoding.name().map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
+        Ok(response)
     }
 }
 
@@ -582,9 +603,9 @@ fn to_the_page(request: &Request<Incoming>) -> Response<Body> {
     response
 }
 
-/// Whether a path is one of the API's, which a page has none of.
+/// Whether a path is one of the API's, which a page has none of: as in the Go program, all that begins like it.
 fn is_of_api(path: &str) -> bool {
-    path == "/api" || path.starts_with("/api/")
+    path.starts_with("/api")
 }
 
 fn part_of_page(part: Part, request: &Request<Incoming>) -> Response<Body> {
@@ -619,56 +640,24 @@ fn plain(content: &'static str, text: impl Into<Bytes>) -> Response<Body> {
     response
 }
 
-fn refusal(problem: Problem) -> Response<Body> {
+fn refusal(problem: &Problem) -> Response<Body> {
     let mut response = Response::new(body::whole(problem.body()));
     *response.status_mut() = problem.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if problem == Problem::METHOD {
+    if *problem == Problem::METHOD {
         headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     }
-    if problem == Problem::BODY {
+    if *problem == Problem::BODY {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&problem.status) {
-        let seconds = if problem == Problem::LOGINS { NEXT_TRY.as_secs() } else { 1 };
+        let seconds = if *problem == Problem::LOGINS { NEXT_TRY.as_secs() } else { 1 };
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if problem == Problem::PEER {
+    if *problem == Problem::PEER {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-/// All values of a header as one.
-fn text(headers: &HeaderMap, name: &HeaderName) -> String {
-    let values: Vec<&str> = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).collect();
-    values.join(",")
-}
-
-/// The oldest answer that the client takes, in milliseconds; `None` leaves it to the reader.
-fn max_age(headers: &HeaderMap) -> Option<u32> {
-    let control = text(headers, &CACHE_CONTROL);
-    control.split(',').map(str::trim).find_map(|directive| {
-        let directive = directive.to_ascii_lowercase();
-        match directive.as_str() {
-            "no-cache" | "no-store" => Some(0),
-            _ => directive.strip_prefix("max-age=")?.parse::<u32>().ok().map(|seconds| seconds.saturating_mul(1000)),
-        }
-    })
-}
-
-/// What names this body, as it is sent.
-fn tag(head: &Head, encoding: Encoding) -> String {
-    match encoding.name() {
-        None => format!("\"{:032x}\"", head.tag),
-        Some(name) => format!("\"{:032x}-{name}\"", head.tag),
-    }
-}
-
-/// Whether the client has this body.
-fn is_known(headers: &HeaderMap, tag: &str) -> bool {
-    let known = text(headers, &IF_NONE_MATCH);
-    known.split(',').map(str::trim).any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }

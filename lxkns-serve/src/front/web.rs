@@ -86,7 +86,12 @@ impl Page {
     fn base(&self, path: &str, headers: &HeaderMap) -> String {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let asked = format!("{}{path}", self.base_path);
-        let by_uri = || text("x-forwarded-uri")?.split(['?', '#']).next()?.strip_suffix(asked.as_str());
+        // A proxy that takes its own part away may leave a slash where the client has said none.
+        let short = asked.strip_suffix('/').filter(|_| path == "/");
+        let by_uri = || {
+            let uri = text("x-forwarded-uri")?.split(['?', '#']).next()?;
+            uri.strip_suffix(asked.as_str()).or_else(|| uri.strip_suffix(short?))
+        };
         let prefix = text("x-forwarded-prefix").or_else(by_uri).filter(|prefix| is_path(prefix)).unwrap_or_default();
         format!("{}{}/", prefix.trim_end_matches('/'), self.base_path)
     }
@@ -154,6 +159,9 @@ mod tests {
             ("/", &[(PREFIX, "/proxy")], "/proxy/base/"),
             ("/", &[(PREFIX, "/proxy/")], "/proxy/base/"),
             ("/user", &[(URI, "/proxy/base/user?x=1")], "/proxy/base/"),
+            ("/", &[(URI, "/proxy/base/")], "/proxy/base/"),
+            ("/", &[(URI, "/proxy/base")], "/proxy/base/"),
+            ("/", &[(URI, "/elsewhere")], "/base/"),
             ("/user", &[(URI, "/elsewhere")], "/base/"),
             // Nothing of it leads to another host, or out of the attribute.
             ("/", &[(PREFIX, "//evil.example")], "/base/"),

@@ -18,7 +18,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::question::{Kind, LONGEST_VALUE, MOST_PARAMETERS, Question};
+pub(crate) use self::question::{Kind, LONGEST_NAME, LONGEST_VALUE, MOST_PARAMETERS, Question};
 
 /// The version of the protocol, in each frame.
 const VERSION: u8 = 2;

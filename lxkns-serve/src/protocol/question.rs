@@ -9,7 +9,7 @@ pub(crate) const MOST_PARAMETERS: usize = 32;
 /// The longest value of a parameter, in bytes: the longest path that Linux takes.
 pub(crate) const LONGEST_VALUE: usize = 4096;
 /// The longest name of a parameter.
-const LONGEST_NAME: usize = 32;
+pub(crate) const LONGEST_NAME: usize = 32;
 /// The most bytes of all parameters together.
 const MOST_BYTES: usize = 64 * 1024;
 

@@ -48,6 +48,8 @@ use rustix::process::{DumpableBehavior, Signal};
 use tracing::{info, warn};
 
 use self::answers::Answers;
+pub(crate) use self::past::StateAnswer;
+pub(crate) use self::readiness::Readiness;
 use self::readiness::Standing;
 use crate::control::{self, News, Order};
 use crate::log;

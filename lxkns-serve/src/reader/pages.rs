@@ -4,7 +4,8 @@
 //! of one state; the answer is kept for a while, and the cursor ends with it.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, BufRead};
+use std::ops::Range;
 
 use lxkns_answers::text::escape::printable;
 
@@ -40,7 +41,7 @@ impl Page {
         if list_of(question.kind).is_none() || !question.parameters.iter().any(|(name, _)| is_ours(name)) {
             return Ok(None);
         }
-        let limit: Option<u32> = question.numbers("limit", "a number")?.last().copied();
+        let limit: Option<u32> = question.number("limit", "a number")?;
         if limit.is_some_and(|limit| !(1..=LONGEST).contains(&limit)) {
             return Err(Problem::parameter(format!("limit: expected a number from 1 to {LONGEST}")));
         }
@@ -68,39 +69,84 @@ impl Page {
     pub(crate) fn cut(&self, kind: Kind, whole: &Answer) -> io::Result<(Answer, Option<u32>)> {
         let from = self.cursor.map_or(0, |(_, offset)| offset);
         let to = self.limit.map_or(u32::MAX, |limit| from.saturating_add(limit));
+        let mut cut = Cut { at: 0, wanted: from..to };
         let (mut text, mut body, mut is_first) = (Text::new(whole.body.reader()), b"{".to_vec(), true);
-        let mut next = None;
+        let list = list_of(kind).ok_or(io::ErrorKind::InvalidInput)?;
         text.take(b'{')?;
         while text.goes_on(is_first, b'}')? {
-            let key = text.key()?;
-            body.extend_from_slice(if is_first { b"\n  " } else { b",\n  " });
-            serde_json::to_writer(&mut body, &key)?;
-            body.extend_from_slice(b": ");
+            let key = member(&mut text, is_first, 2, &mut body)?;
             is_first = false;
-            if Some(key.as_str()) != list_of(kind) {
+            if key == list.member {
+                self.write_list(&mut text, list.inner, &mut cut, 2, &mut body)?;
+            } else {
                 body.extend_from_slice(&text.value()?);
-                continue;
             }
-            text.take(b'[')?;
-            let mut at = 0;
-            body.push(b'[');
-            while text.goes_on(at == 0, b']')? {
-                let element = text.value()?;
-                if (from..to).contains(&at) {
-                    body.extend_from_slice(if at == from { b"\n    " } else { b",\n    " });
-                    self.write(&element, &mut body)?;
-                }
-                next = (at >= to).then_some(to).or(next);
-                at += 1;
-            }
-            body.extend_from_slice(if at > from { b"\n  ]" } else { b"]" });
         }
         body.extend_from_slice(b"\n}\n");
-        Ok((Answer::new(200, Content::Json, body), next))
+        Ok((Answer::new(200, Content::Json, body), (cut.at > to).then_some(to)))
+    }
+
+    /// A list, with the elements that are wanted; or, where the list goes on inside of its elements, all of them.
+    fn write_list<R: BufRead>(
+        &self,
+        text: &mut Text<R>,
+        inner: Option<&str>,
+        cut: &mut Cut,
+        indent: usize,
+        body: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        text.take(b'[')?;
+        body.push(b'[');
+        let (mut is_first, mut is_empty) = (true, true);
+        while text.goes_on(is_first, b']')? {
+            is_first = false;
+            match inner {
+                Some(name) => {
+                    separate(is_empty, indent + 2, body);
+                    self.write_around(text, name, cut, indent + 2, body)?;
+                }
+                None => {
+                    let element = text.value()?;
+                    if !cut.takes() {
+                        continue;
+                    }
+                    separate(is_empty, indent + 2, body);
+                    self.write(&element, indent + 2, body)?;
+                }
+            }
+            is_empty = false;
+        }
+        end(is_empty, indent, b']', body);
+        Ok(())
+    }
+
+    /// An element with a member that is a part of the list.
+    fn write_around<R: BufRead>(
+        &self,
+        text: &mut Text<R>,
+        name: &str,
+        cut: &mut Cut,
+        indent: usize,
+        body: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        text.take(b'{')?;
+        body.push(b'{');
+        let mut is_first = true;
+        while text.goes_on(is_first, b'}')? {
+            let key = member(text, is_first, indent + 2, body)?;
+            is_first = false;
+            if key == name && text.peek()? == b'[' {
+                self.write_list(text, None, cut, indent + 2, body)?;
+            } else {
+                body.extend_from_slice(&text.value()?);
+            }
+        }
+        end(is_first, indent, b'}', body);
+        Ok(())
     }
 
     /// An element, with the fields that are wanted.
-    fn write(&self, element: &[u8], body: &mut Vec<u8>) -> io::Result<()> {
+    fn write(&self, element: &[u8], indent: usize, body: &mut Vec<u8>) -> io::Result<()> {
         let mut text = Text::new(element);
         if self.fields.is_empty() || text.peek()? != b'{' {
             body.extend_from_slice(element);
@@ -113,16 +159,55 @@ impl Page {
             let (key, value) = (text.key()?, text.value()?);
             is_first = false;
             if self.fields.contains(&key) {
-                body.extend_from_slice(if is_empty { b"\n      " } else { b",\n      " });
+                separate(is_empty, indent + 2, body);
                 serde_json::to_writer(&mut *body, &key)?;
                 body.extend_from_slice(b": ");
                 body.extend_from_slice(&value);
                 is_empty = false;
             }
         }
-        body.extend_from_slice(if is_empty { b"}" } else { b"\n    }" });
+        end(is_empty, indent, b'}', body);
         Ok(())
     }
+}
+
+/// How much of a list was seen, and which part of it is wanted.
+struct Cut {
+    at: u32,
+    wanted: Range<u32>,
+}
+
+impl Cut {
+    /// Whether the next element is wanted.
+    fn takes(&mut self) -> bool {
+        let is_wanted = self.wanted.contains(&self.at);
+        self.at = self.at.saturating_add(1);
+        is_wanted
+    }
+}
+
+/// Takes the name of a member, and writes it.
+fn member<R: BufRead>(text: &mut Text<R>, is_first: bool, indent: usize, body: &mut Vec<u8>) -> io::Result<String> {
+    let key = text.key()?;
+    separate(is_first, indent, body);
+    serde_json::to_writer(&mut *body, &key)?;
+    body.extend_from_slice(b": ");
+    Ok(key)
+}
+
+/// What is between two elements or members, on lines of their own.
+fn separate(is_first: bool, indent: usize, body: &mut Vec<u8>) {
+    body.extend_from_slice(if is_first { b"\n" } else { b",\n" });
+    body.resize(body.len() + indent, b' ');
+}
+
+/// What is at the end of a list or an object.
+fn end(is_empty: bool, indent: usize, bracket: u8, body: &mut Vec<u8>) {
+    if !is_empty {
+        body.push(b'\n');
+        body.resize(body.len() + indent, b' ');
+    }
+    body.push(bracket);
 }
 
 /// The fields that are wanted of each entry; none for all.
@@ -204,6 +289,42 @@ mod tests {
     }
 
     #[test]
+    fn a_list_goes_on_from_one_result_to_the_next() {
+        let mount = |id: u32| json!({"mountid": id, "path": format!("/{id}")});
+        let results = json!([
+            {"nsid": 1, "mounts": [mount(1), mount(2), mount(3)], "peer-groups": {}},
+            {"nsid": 2, "mounts": [], "peer-groups": {"1": [{"mounts": [7]}]}},
+            {"nsid": 3, "mounts": [mount(4)]},
+            {},
+        ]);
+        let whole = json!({"format": 1, "results": results, "gaps": []});
+        let mut body = Vec::new();
+        lxkns_answers::json::write(&whole, &mut body).unwrap();
+        let whole_answer = Answer::new(200, Content::Json, body);
+        let cut = |limit: &str, cursor| {
+            let (mut page, _) = page(&[("limit", limit)]);
+            page.cursor = cursor;
+            let (answer, next) = page.cut(Kind::Mounts, &whole_answer).unwrap();
+            (answer.tag, serde_json::from_reader::<_, Value>(answer.body.reader()).unwrap(), next)
+        };
+        let of = |answer: &Value| {
+            answer["results"].as_array().unwrap().iter().map(|of| of["mounts"].clone()).collect::<Vec<_>>()
+        };
+        let (_, first, next) = cut("2", None);
+        assert_eq!((of(&first), next), (vec![json!([mount(1), mount(2)]), json!([]), json!([]), Value::Null], Some(2)));
+        assert_eq!(first["results"][1]["peer-groups"], results[1]["peer-groups"]);
+        let (_, last, next) = cut("2", Some((7, 2)));
+        assert_eq!((of(&last), next), (vec![json!([mount(3)]), json!([]), json!([mount(4)]), Value::Null], None));
+        assert_eq!((cut("4", None).0, cut("4", None).2), (whole_answer.tag, None));
+        assert_eq!(cut("3", None).2, Some(3));
+        let list = Question { kind: Kind::Mounts, ..question(&[("fields", "path")]) };
+        let (some, _) = Page::of(&list, 1).unwrap().unwrap();
+        let (answer, _) = some.cut(Kind::Mounts, &whole_answer).unwrap();
+        let value: Value = serde_json::from_reader(answer.body.reader()).unwrap();
+        assert_eq!((of(&value)[2].clone(), &value["results"][2]["nsid"]), (json!([{"path": "/4"}]), &json!(3)));
+    }
+
+    #[test]
     fn fields_are_those_of_entries() {
         let problem = Page::of(&question(&[("fields", "nsid,nonsense")]), 1).unwrap_err();
         assert!(format!("{problem:?}").contains("fields: nonsense: not a field of tree: cgroup, "), "{problem:?}");
@@ -225,7 +346,7 @@ mod tests {
             let problem = Page::of(&question(&[("limit", "2"), ("cursor", cursor)]), 1).unwrap_err();
             assert_eq!(problem == Problem::gone(), is_gone, "{cursor}");
         }
-        for bad in [&[("limit", "0")][..], &[("limit", "10001")], &[("cursor", "00000001.1.1")]] {
+        for bad in [&[("limit", "0")][..], &[("limit", "10001")], &[("limit", "1,2")], &[("cursor", "00000001.1.1")]] {
             assert!(Page::of(&question(bad), 1).is_err(), "{bad:?}");
         }
         assert_eq!(Page::of(&question(&[]), 1), Ok(None));

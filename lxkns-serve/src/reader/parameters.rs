@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use lxkns_answers::target::Asked;
+use lxkns_answers::target::{Asked, Target};
 use lxkns_answers::text::escape::printable;
 use lxkns_core::model::NamespaceType;
 
@@ -82,6 +82,19 @@ impl Question {
         numbers.map(parse).collect()
     }
 
+    /// The one number, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// It is none, or there are several.
+    pub(crate) fn number<T: Copy + std::str::FromStr>(&self, name: &str, what: &str) -> Result<Option<T>, Problem> {
+        match self.numbers(name, what)?[..] {
+            [] => Ok(None),
+            [number] => Ok(Some(number)),
+            _ => Err(Problem::parameter(format!("{name}: only one is allowed"))),
+        }
+    }
+
     /// Whether something is wanted: `NAME`, `NAME=1`, `NAME=true`.
     ///
     /// # Errors
@@ -101,6 +114,9 @@ fn target(text: &str) -> Result<Asked, Problem> {
     let asked = Asked::parse(OsStr::new(text)).map_err(|error| named(&error.to_string()))?;
     if asked.is_caller() {
         return Err(named("the service does not know the caller"));
+    }
+    if matches!(&asked.target, Target::Path(path) if path.is_relative()) {
+        return Err(named("expected an absolute path"));
     }
     Ok(asked)
 }

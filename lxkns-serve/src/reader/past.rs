@@ -8,6 +8,7 @@ use lxkns_answers::changes::Between;
 use lxkns_answers::json::{self, Envelope};
 use lxkns_core::{Snapshot, wire};
 use lxkns_live::questions::diff as differs;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tracing::warn;
 
@@ -22,9 +23,9 @@ use super::states::Past;
 use crate::protocol::{Content, Question};
 
 /// A state that can be compared with others.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-struct StateAnswer {
+pub(crate) struct StateAnswer {
     /// Its ID.
     state: String,
     /// When its scan began: RFC 3339, UTC.

@@ -4,13 +4,14 @@ use lxkns_answers::gaps;
 use lxkns_answers::reader::{self, ReaderLine};
 use lxkns_core::Snapshot;
 use lxkns_core::model::{Place, Places};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::exposition::{Family, Kind};
 use crate::powers::{Missing, Powers};
 
 /// The answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Readiness {
     /// Whether the host was read.

@@ -147,20 +147,25 @@ fn passed(access: &Access) -> anyhow::Result<Vec<Listener>> {
     let count = count.context("systemd has passed no socket: start lxknsd by its socket unit (LISTEN_FDS)")?;
     let mut listeners = Vec::new();
     for number in FIRST_PASSED..FIRST_PASSED + count {
-        let fd = lxkns_sys::take_inherited(number).with_context(|| format!("descriptor {number} of LISTEN_FDS"))?;
-        let is_listening = rustix::net::sockopt::socket_acceptconn(&fd).context("getsockopt")?;
-        ensure!(is_listening, "descriptor {number} of LISTEN_FDS does not listen");
-        let domain = rustix::net::sockopt::socket_domain(&fd).context("getsockopt")?;
-        let is_unix = domain == AddressFamily::UNIX;
-        ensure!(is_unix || [AddressFamily::INET, AddressFamily::INET6].contains(&domain), "not an address of HTTP");
-        let (mut name, mut is_open) = (format!("descriptor {number} of systemd"), false);
-        if !is_unix {
-            let address = rustix::net::getsockname(&fd).context("getsockname")?;
-            let address = std::net::SocketAddr::try_from(address).context("an address of a socket")?;
-            is_open = !address.ip().is_loopback();
-            name = format!("{}{address}, {name}", access.scheme());
-        }
-        listeners.push(Listener { fd, name, is_unix, is_open, file: None });
+        listeners.push(passed_as(number, access).with_context(|| format!("descriptor {number} of LISTEN_FDS"))?);
     }
     Ok(listeners)
+}
+
+/// The one that is this descriptor.
+fn passed_as(number: i32, access: &Access) -> anyhow::Result<Listener> {
+    let fd = lxkns_sys::take_inherited(number)?;
+    let is_listening = rustix::net::sockopt::socket_acceptconn(&fd)?;
+    ensure!(is_listening, "it does not listen");
+    let domain = rustix::net::sockopt::socket_domain(&fd)?;
+    let is_unix = domain == AddressFamily::UNIX;
+    ensure!(is_unix || [AddressFamily::INET, AddressFamily::INET6].contains(&domain), "not an address of HTTP");
+    let (mut name, mut is_open) = (format!("descriptor {number} of systemd"), false);
+    if !is_unix {
+        let address = rustix::net::getsockname(&fd).context("getsockname")?;
+        let address = std::net::SocketAddr::try_from(address).context("an address of a socket")?;
+        is_open = !address.ip().is_loopback();
+        name = format!("{}{address}, {name}", access.scheme());
+    }
+    Ok(Listener { fd, name, is_unix, is_open, file: None })
 }

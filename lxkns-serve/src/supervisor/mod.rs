@@ -136,7 +136,9 @@ impl Supervisor {
                 Wish::Reload => {
                     self.systemd.reloading();
                     self.reload();
-                    self.systemd.ready();
+                    if self.is_ready {
+                        self.systemd.ready();
+                    }
                 }
                 Wish::Stop => return Ok(()),
             }
@@ -279,6 +281,8 @@ impl Supervisor {
         info!("stopping");
         let end = Instant::now() + self.settings.front.shutdown;
         self.front.tell(&Order::Drain, &[]);
+        // The front closes its own: who connects from now on is refused, or waits for systemd to start the service anew.
+        self.listeners.drain(..).for_each(|listener| listener.remove());
         while self.front.is_there() {
             // Whatever the front says.
             if Instant::now() >= end {
@@ -292,8 +296,5 @@ impl Supervisor {
         }
         self.front.end();
         self.reader.end();
-        for listener in &self.listeners {
-            listener.remove();
-        }
     }
 }

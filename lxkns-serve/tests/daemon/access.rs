@@ -20,6 +20,8 @@ use super::{Daemon, test};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
+        test("access::variables_stand_for_options", variables),
+        test("access::a_check_says_what_would_be_served", checked_whole),
         test("access::over_tls_only_tls_is_answered", tls),
         test("access::versions_are_those_that_are_configured", versions),
         test("access::only_clients_with_a_good_certificate_are_let_in", certificates),
@@ -533,7 +535,7 @@ fn checked() {
         said,
         format!(
             "https://0.0.0.0:5010: to everyone who can reach it {how}\nhttps://127.0.0.1:1: to every process of this \
-             network namespace {how}\nunix:/run/a: to the user and the group of the service\ncommand lines: not read\n"
+             network namespace {how}\nunix:/run/a: to the user and the group of the service\ncommand lines: not read\nfiles: not looked up\n"
         )
     );
     for (config, why) in [
@@ -548,4 +550,64 @@ fn checked() {
     }
     let (code, said) = check("tls: {}", &[]);
     assert!(code == Some(2) && said.contains("web.yml: tls: unknown key") && said.lines().count() == 1, "{said}");
+}
+
+/// What `lxknsd check` says with these variables, and its exit code.
+fn check_with(variables: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lxknsd"));
+    let output = command.arg("check").args(arguments).envs(variables.iter().copied()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn variables() {
+    let open = ("LXKNSD_LISTEN", "0.0.0.0:1");
+    let served = "http://0.0.0.0:1: to everyone who can reach it, without TLS and authentication (--insecure-listen)\n";
+    for (value, is_on) in
+        [("1", true), ("true", true), ("YES", true), ("on", true), ("0", false), ("no", false), ("", false)]
+    {
+        let (code, said, _) = check_with(&[open, ("LXKNSD_INSECURE_LISTEN", value)], &[]);
+        assert_eq!((code, said.starts_with(served)), (Some(if is_on { 0 } else { 2 }), is_on), "{value}: {said}");
+    }
+    // The variable is named where it is wrong, in one line.
+    for (name, value, why) in [
+        ("LXKNSD_INSECURE_LISTEN", "maybe", "invalid value 'maybe' for LXKNSD_INSECURE_LISTEN: expected true or false"),
+        ("LXKNSD_LOG", "xml", "invalid value 'xml' for LXKNSD_LOG [possible values: text, json]"),
+        ("LXKNSD_MAX_AGE", "soon", "invalid value 'soon' for LXKNSD_MAX_AGE: not a number of seconds up to 86400"),
+        (
+            "LXKNSD_HOST",
+            "a:1",
+            "invalid value 'a:1' for LXKNSD_HOST: expected a name without a port, e.g. lxkns.example",
+        ),
+    ] {
+        let (code, said, failed) = check_with(&[(name, value)], &[]);
+        assert_eq!((code, said.as_str(), failed), (Some(2), "", format!("lxknsd: {why}\n")));
+    }
+    // The command line counts, also where it is wrong.
+    assert_eq!(check_with(&[("LXKNSD_LOG", "xml")], &["--log", "json"]).0, Some(0));
+    assert_eq!(
+        check_with(&[("LXKNSD_LISTEN", "nowhere")], &["--listen=127.0.0.1:7"]).1.split(": ").next(),
+        Some("http://127.0.0.1:7")
+    );
+    let (code, _, failed) = check_with(&[("LXKNSD_LOG", "json")], &["--log=xml"]);
+    assert!(code == Some(2) && failed.contains("'--log <FORM>'"), "{failed}");
+    // An empty variable is one that is not set, whatever it stands for.
+    let help = Command::new(env!("CARGO_BIN_EXE_lxknsd")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    let names: Vec<_> = help.split("[env: ").skip(1).filter_map(|rest| rest.split(['=', ']']).next()).collect();
+    assert!(names.len() > 25, "{names:?}");
+    let empty: Vec<_> = names.iter().map(|&name| (name, "")).collect();
+    assert_eq!(check_with(&empty, &[]), check_with(&[], &[]));
+    // One that stands for nothing is mistyped.
+    let mistyped = [("LXKNSD_ALLOW_UIDS", "0"), ("LXKNSD_SERVICE_HOST", "10.0.0.1"), ("LXKNSD_PORT_5010_TCP", "x")];
+    let (code, _, warned) = check_with(&mistyped, &[]);
+    assert_eq!((code, warned.as_str()), (Some(0), "lxknsd: LXKNSD_ALLOW_UIDS: not a variable of lxknsd; ignored\n"));
+}
+
+fn checked_whole() {
+    let arguments =
+        ["--base-path", "/below/", "--host", "a.example,b.example", "--expose-files", "--expose-command-lines"];
+    let said = "http://127.0.0.1:5010/below: to every process of this network namespace\nnames: a.example, b.example\n\
+                command lines: shown\nfiles: looked up for clients\n";
+    assert_eq!(check_with(&[], &arguments), (Some(0), said.to_owned(), String::new()));
 }

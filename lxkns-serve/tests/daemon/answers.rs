@@ -8,7 +8,8 @@ use libtest_mimic::Trial;
 use lxkns_fixture::Actor;
 use serde_json::{Value, json};
 
-use super::{Daemon, test};
+use super::same::child;
+use super::{Daemon, lxkns, test};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
@@ -18,6 +19,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("answers::what_does_not_exist_is_told_apart_from_what_is_not_asked_right", problems),
         test("answers::command_lines_are_told_only_where_that_is_allowed", command_lines),
         test("answers::no_path_is_looked_up_for_a_client", paths),
+        test("answers::a_path_and_a_name_mean_what_is_mounted_there", names),
         test("answers::the_document_names_all_there_is", document),
         test("answers::metrics_count_what_is_there", metrics),
     ]
@@ -120,7 +122,7 @@ fn described() {
         let content = described["responses"]["200"]["content"].as_object().unwrap();
         let (content, body) = content.iter().find(|(name, _)| !name.contains("patch")).unwrap();
         let (content, schema, value) = match reply.status {
-            200 if content == "text/plain" => continue,
+            200 if path == "/metrics" || content == "text/plain" => continue,
             // All fields were asked for.
             200 if body["schema"]["anyOf"].is_array() => (content.as_str(), &body["schema"]["anyOf"][0], reply.json()),
             200 if content == "application/jsonl" => (content.as_str(), &body["schema"], Value::String(reply.text())),
@@ -133,6 +135,10 @@ fn described() {
             _ => panic!("{asked}: {reply:?}"),
         };
         assert_eq!(reply.header("content-type"), Some(content), "{asked}");
+        for name in described["responses"]["200"]["headers"].as_object().into_iter().flat_map(|headers| headers.keys())
+        {
+            assert!(reply.status != 200 || name == "Link" || reply.header(name).is_some(), "{asked}: {name}");
+        }
         let schema = json!({ "allOf": [schema], "components": components });
         let validator = jsonschema::validator_for(&schema).unwrap();
         if let Err(error) = validator.validate(&value) {
@@ -160,6 +166,9 @@ fn problems() {
         ("/api/v1/orphans?all=maybe", 400),
         ("/api/v1/ports?port=65536", 400),
         ("/api/v1/ports?port=%2B80", 400),
+        ("/api/v1/why?target=netns:no-such-name", 404),
+        ("/api/v1/why?target=./relative", 400),
+        ("/api/v1/busy?path=relative", 400),
     ] {
         let reply = daemon.get(path, &[]);
         assert_eq!(reply.status, status, "{path}: {}", reply.text());
@@ -167,6 +176,27 @@ fn problems() {
         let problem = reply.json();
         assert_eq!(problem["status"], status, "{path}");
         assert!(problem["title"].is_string() && problem["type"].as_str().unwrap().starts_with("urn:lxkns:"), "{path}");
+    }
+    // What a path takes is what its description lists.
+    for (path, said) in [
+        (
+            "/api/v1/namespaces?is=1",
+            "is: not a parameter of /api/v1/namespaces: target, type, all, limit, cursor, fields",
+        ),
+        ("/api/v1/namespaces/host?target=1", "target: not a parameter of /api/v1/namespaces/{target}: it takes none"),
+        (
+            "/api/v1/mounts/host?%1b=1",
+            "\\x1b: not a parameter of /api/v1/mounts/{target}: hidden, limit, cursor, fields",
+        ),
+        ("/api/v1/events?limit=1", "limit: not a parameter of /api/v1/events: since, type"),
+        ("/api/v1/namespaces?limit=1&limit=2", "limit: only one is allowed"),
+        ("/api/v1/caps?target=host&pid=1,2", "pid: only one is allowed"),
+        ("/api/v1/mounts?target=1&target=2", "target: only one is allowed"),
+        ("/api/v1/busy?path=/&path=/tmp", "path: only one is allowed"),
+        ("/readyz?x", "x: not a parameter of /readyz: it takes none"),
+    ] {
+        let reply = daemon.get(path, &[]);
+        assert_eq!((reply.status, &reply.json()["detail"]), (400, &json!(said)), "{path}");
     }
 }
 
@@ -197,6 +227,56 @@ fn paths() {
     // Whether there is such a file is not told.
     assert_eq!((there.status, missing.status), (403, 403));
     assert_eq!(there.text().replace("/etc/passwd", ""), missing.text().replace("/etc/no-such-file", ""));
+}
+
+/// Where the initial mount namespace is not visible, paths are those of the service, in which the test can mount something.
+fn names() {
+    const SCRIPT: &str = "mount -t tmpfs lxkns-test /run && mkdir /run/netns && : >/run/netns/blue && : >/run/red && \
+                          unshare --net=/run/netns/blue true && unshare --net=/run/red true && \
+                          exec \"$1\" --log json --scan-timeout 240 --no-engines --listen 127.0.0.1:0 --listen \"unix:$2\"";
+    let daemon = Daemon::start_by(|socket| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--kill-child"]);
+        command.args(["--mount-proc", "sh", "-c", SCRIPT, "sh", env!("CARGO_BIN_EXE_lxknsd")]).arg(socket);
+        command.stdin(Stdio::null());
+        command
+    });
+    let init = child(&daemon.pid().to_string());
+    let enter = |program: &str| {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &init, "--user", "--preserve-credentials", "--mount", "--pid", "--net", "--wd=/"]);
+        command.arg(program);
+        command
+    };
+    let inode = |path: &str| {
+        let output = enter("stat").args(["-Lc", "%i", path]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().parse::<u64>().unwrap()
+    };
+    let blue = inode("/run/netns/blue");
+    for target in ["netns:blue", "blue", "/run/netns/blue", "/run//netns/./blue"] {
+        let reply = daemon.get_local(&format!("/api/v1/why?target={target}"));
+        assert_eq!(reply.status, 200, "{target}: {}", reply.text());
+        assert_eq!(reply.json()["results"][0]["namespace"]["nsid"], blue, "{target}");
+        let said = enter(lxkns().to_str().unwrap()).args(["why", target, "--json"]).output().unwrap();
+        let said: Value = serde_json::from_slice(&said.stdout).unwrap();
+        assert_eq!(said["results"][0]["namespace"]["nsid"], blue, "the command says the same of {target}");
+    }
+    let shown = daemon.get_local("/api/v1/show?target=/run/red&target=blue").json();
+    let nsids: Vec<_> =
+        shown["results"].as_array().unwrap().iter().map(|result| &result["namespace"]["nsid"]).collect();
+    assert_eq!(nsids, [inode("/run/red"), blue], "{shown}");
+    for (path, status) in [
+        ("namespaces/blue", 200),
+        ("ports?target=blue", 200),
+        ("explain?action=setns+blue&pid=1", 200),
+        ("show?target=netns:red", 404),
+        ("show?target=/run", 404),
+        ("show?target=/run/netns/../red", 403),
+        ("show?target=/run/netns/none", 403),
+    ] {
+        let reply = daemon.get_local(&format!("/api/v1/{path}"));
+        assert_eq!(reply.status, status, "{path}: {}", reply.text());
+    }
 }
 
 fn metrics() {

@@ -12,7 +12,11 @@ use lxkns_fixture::{Actor, probe};
 use super::{Daemon, test};
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![test("cgroups::all_of_the_host_is_seen_from_a_container", container).with_ignored_flag(!probe::is_root())]
+    let tests = [
+        test("cgroups::all_of_the_host_is_seen_from_a_container", container),
+        test("cgroups::a_container_is_found_by_its_bare_name", named),
+    ];
+    tests.into_iter().map(|test| test.with_ignored_flag(!probe::is_root())).collect()
 }
 
 /// A hierarchy that can freeze: where it is mounted, and how it is mounted elsewhere.
@@ -55,7 +59,11 @@ struct Group<'a> {
 
 impl<'a> Group<'a> {
     fn new(hierarchy: &'a Hierarchy, name: &str) -> Self {
-        let path = hierarchy.at.join(format!("lxkns-test-{}-{name}", std::process::id()));
+        Self::called(hierarchy, &format!("lxkns-test-{}-{name}", std::process::id()))
+    }
+
+    fn called(hierarchy: &'a Hierarchy, name: &str) -> Self {
+        let path = hierarchy.at.join(name);
         fs::create_dir(&path).unwrap();
         Self { path, hierarchy }
     }
@@ -127,4 +135,20 @@ fn container() {
     assert!(shown.contains("\"frozen\":true"), "{shown}");
     assert!(shown.contains(&format!("\"/{}\"", other.name())), "the whole path: {shown}");
     assert!(!shown.contains("/.."), "{shown}");
+}
+
+fn named() {
+    let hierarchy = Hierarchy::of_this_host();
+    let name = format!("lxkns-test-{}", std::process::id());
+    let group = Group::called(&hierarchy, &format!("lxc.payload.{name}"));
+    let container = Actor::spawn_in(&["net"]);
+    group.add(container.pid());
+    let daemon = Daemon::start(&[]);
+    let shown = daemon.json(&format!("/api/v1/containers/{name}"));
+    assert_eq!(shown["results"][0]["name"], name.as_str(), "{shown}");
+    let net = container.ns_inode("net").to_string();
+    for target in [format!("why?target={name}/net"), format!("show?target={name}"), format!("processes/{name}")] {
+        let shown = daemon.json(&format!("/api/v1/{target}")).to_string();
+        assert!(shown.contains(&net), "{target}: {shown}");
+    }
 }

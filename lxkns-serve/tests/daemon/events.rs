@@ -105,7 +105,7 @@ fn told() {
     let daemon = Daemon::start(&["--interval", "0.2"]);
     let mut client = Client::of(&daemon, "", &[]);
     assert!(client.head.starts_with("HTTP/1.1 200 "), "{}", client.head);
-    for header in ["content-type: text/event-stream\r\n", "cache-control: no-store\r\n"] {
+    for header in ["content-type: text/event-stream\r\n", "cache-control: no-store\r\n", "x-accel-buffering: no\r\n"] {
         assert!(client.head.contains(header), "{}", client.head);
     }
     let state = client.next().unwrap();

@@ -13,6 +13,9 @@ pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("http::an_answer_is_named_and_not_sent_twice", not_modified),
         test("http::answers_are_compressed_for_those_who_want_that", compressed),
+        test("http::the_description_and_metrics_are_compressed_too", compressed_texts),
+        test("http::a_short_answer_is_compressed_where_it_must_be", compressed_short),
+        test("http::the_strictest_age_counts", strictest),
         test("http::a_scan_is_shared", shared),
         test("http::the_page_is_served", page),
         test("http::another_page_is_served_in_its_place", other_page),
@@ -57,8 +60,8 @@ fn other_page() {
     assert_eq!(script.header("content-type"), Some("text/javascript; charset=utf-8"));
     let known = format!("If-None-Match: {}", script.header("etag").unwrap());
     assert_eq!(daemon.get("/base/static/main.js", &["Accept-Encoding: gzip", &known]).status, 304);
-    for (path, status) in [("/base/static/none.js", 404), ("/base/api/none", 404), ("/base/api", 404), ("/", 404)] {
-        assert_eq!(daemon.get(path, &[]).status, status, "{path}");
+    for path in ["/base/static/none.js", "/base/api/none", "/base/api", "/base/apis", "/base/api/", "/"] {
+        assert_eq!(daemon.get(path, &[]).status, 404, "{path}");
     }
     assert!(daemon.get("/base/api/namespaces", &[]).json()["namespaces"].is_object());
     std::fs::remove_file(path.join("index.html")).unwrap();
@@ -105,6 +108,52 @@ fn compressed() {
     assert_ne!(Some(tag), plain.header("etag"), "the bytes are others");
     let known = format!("If-None-Match: {tag}");
     assert_eq!(daemon.get("/api/v1/snapshot", &[long, "Accept-Encoding: gzip", &known]).status, 304);
+}
+
+fn gunzipped(reply: &Reply) -> Vec<u8> {
+    assert_eq!(reply.header("content-encoding"), Some("gzip"), "{:?}", reply.headers);
+    let mut body = Vec::new();
+    flate2::read::GzDecoder::new(&reply.body[..]).read_to_end(&mut body).unwrap();
+    body
+}
+
+fn compressed_texts() {
+    let daemon = Daemon::start(&[]);
+    let path = "/api/v1/openapi.json";
+    let (plain, zipped) = (daemon.get(path, &[]), daemon.get(path, &["Accept-Encoding: gzip"]));
+    assert!(plain.header("content-encoding").is_none() && zipped.body.len() < plain.body.len() / 4);
+    assert!(gunzipped(&zipped) == plain.body);
+    assert_ne!(plain.header("etag"), zipped.header("etag"));
+    let known = format!("If-None-Match: {}", zipped.header("etag").unwrap());
+    assert_eq!(daemon.get(path, &["Accept-Encoding: gzip", &known]).status, 304);
+    assert_eq!(daemon.get(path, &[&known]).status, 200, "the bytes are others");
+    assert_eq!(daemon.get("/api/v1/openapi.json?x", &[]).status, 200);
+    let metrics = daemon.get("/metrics", &["Accept-Encoding: gzip"]);
+    assert_eq!(metrics.header("vary"), Some("accept, accept-encoding"));
+    assert!(String::from_utf8(gunzipped(&metrics)).unwrap().contains("\nlxkns_up 1\n"));
+}
+
+fn compressed_short() {
+    let daemon = Daemon::start(&[]);
+    let old = "Cache-Control: max-age=86400";
+    let plain = daemon.get("/readyz", &[old]);
+    let zipped = daemon.get("/readyz", &[old, "Accept-Encoding: gzip, identity;q=0"]);
+    assert!(gunzipped(&zipped) == plain.body);
+    let short = daemon.get("/readyz", &[old, "Accept-Encoding: gzip"]);
+    assert_eq!(short.header("content-encoding").is_none(), plain.body.len() < 1024);
+}
+
+fn strictest() {
+    let daemon = Daemon::start(&[]);
+    let state = |control: &str| {
+        let reply = daemon.get("/api/v1/namespaces", &[&format!("Cache-Control: {control}")]);
+        reply.header("lxkns-state").unwrap().to_owned()
+    };
+    let first = state("no-cache");
+    for control in ["max-age=86400", "max-age=99999999999", "max-age=\"86400\""] {
+        assert_eq!(state(control), first, "{control}");
+    }
+    assert_ne!(state("max-age=86400, no-cache"), first);
 }
 
 fn page() {

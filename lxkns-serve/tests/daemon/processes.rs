@@ -1,5 +1,6 @@
 //! The three processes: what each has, and what happens when one ends.
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
@@ -17,7 +18,9 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("processes::each_is_started_anew_when_it_is_killed", killed),
         test("processes::all_end_with_the_supervisor", supervisor_killed),
         test("processes::a_signal_drains_and_ends_all", drained),
+        test("processes::nobody_connects_to_one_that_stops", refuses),
         test("processes::systemd_is_told", systemd),
+        test("processes::systemd_is_told_nothing_too_early", early_signal),
         test("processes::nobody_else_starts_one", alone),
     ];
     if cfg!(feature = "_intruder") {
@@ -95,7 +98,6 @@ fn killed() {
             let mut seen = 0;
             while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
                 let asked = std::net::TcpStream::connect(&address).and_then(|mut stream| {
-                    use std::io::{Read as _, Write as _};
                     stream.set_read_timeout(Some(PATIENCE))?;
                     stream.write_all(super::running::request("GET", "/api/v1/namespaces", &[]).as_bytes())?;
                     let mut all = String::new();
@@ -145,6 +147,53 @@ fn drained() {
     assert_eq!(daemon.wait().code(), Some(0));
     assert!(others.iter().all(has_ended));
     assert!(!socket.exists());
+}
+
+fn refuses() {
+    let mut daemon = Daemon::start(&["--shutdown", "200", "--header-timeout", "200"]);
+    let mut begun = daemon.connect();
+    begun.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n").unwrap();
+    // Those who connected before are accepted before.
+    assert_eq!(daemon.get("/healthz", &[]).status, 200);
+    daemon.signal("-TERM");
+    daemon.logged(|line| line["message"] == "stopping");
+    // What was begun still keeps it; nobody else is left to wait.
+    let connect = || std::net::TcpStream::connect(&daemon.address).map_err(|error| error.kind());
+    while let Ok(mut late) = connect() {
+        late.set_read_timeout(Some(PATIENCE)).unwrap();
+        let _ = late.read(&mut [0]);
+    }
+    assert_eq!(connect().unwrap_err(), std::io::ErrorKind::ConnectionRefused);
+    assert!(!daemon.socket.exists());
+    begun.write_all(b"\r\n").unwrap();
+    let mut answered = String::new();
+    begun.read_to_string(&mut answered).unwrap();
+    assert!(answered.starts_with("HTTP/1.1 200 "), "{answered}");
+    assert_eq!(daemon.wait().code(), Some(0));
+}
+
+/// Whatever comes before it serves, systemd hears only then that it does.
+fn early_signal() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let daemon = Daemon::start_unready(&[], |command| {
+        command.env("NOTIFY_SOCKET", &path);
+    });
+    daemon.signal("-HUP");
+    daemon.logged(|line| line["message"] == "ready" && line["process"].is_null());
+    daemon.signal("-TERM");
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|last| last != "STOPPING=1") {
+        let mut bytes = [0; 64];
+        let length = socket.recv(&mut bytes).unwrap();
+        heard.push(String::from_utf8_lossy(&bytes[..length]).into_owned());
+    }
+    let heard: Vec<_> = heard.iter().filter_map(|state| state.split('=').next()).collect();
+    // The signal may have come late.
+    let orders = [&["RELOADING", "READY", "STOPPING"][..], &["READY", "RELOADING", "READY", "STOPPING"]];
+    assert!(orders.contains(&&heard[..]), "{heard:?}");
 }
 
 fn systemd() {

@@ -49,7 +49,7 @@ fn enter(pid: &str) -> Command {
     command
 }
 
-fn child(pid: &str) -> String {
+pub(super) fn child(pid: &str) -> String {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
     children.split_whitespace().next().unwrap().to_owned()
 }

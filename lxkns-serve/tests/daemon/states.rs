@@ -16,6 +16,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("states::diff_says_what_the_command_says", diff),
         test("states::a_state_that_is_not_kept_is_gone", gone),
         test("states::the_pages_of_a_list_are_of_one_state", pages),
+        test("states::the_pages_of_a_list_go_through_all_results", pages_of_results),
         test("states::only_the_fields_that_are_wanted_come", fields),
     ]
 }
@@ -105,7 +106,7 @@ fn gone() {
         ("namespaces?limit=2&cursor=00000000.1.2", 410),
         ("namespaces?limit=2&cursor=nonsense", 400),
         ("namespaces?limit=0", 400),
-        ("mounts?limit=2", 400),
+        ("links?limit=2", 400),
     ] {
         let reply = daemon.get(&format!("/api/v1/{path}"), &[]);
         assert_eq!((reply.status, reply.header("content-type")), (status, Some("application/problem+json")), "{path}");
@@ -139,6 +140,44 @@ fn pages() {
     }
     assert!(all.len() >= 9);
     assert_eq!(json!(all), whole.json()["namespaces"]);
+}
+
+fn pages_of_results() {
+    let daemon = Daemon::start(&[]);
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let pid = actor.pid();
+    let own = std::process::id();
+    let of = |answer: &Value, inner: &str| -> Vec<Vec<Value>> {
+        let results = answer["results"].as_array().unwrap().iter();
+        results.map(|result| result[inner].as_array().unwrap().clone()).collect()
+    };
+    for (path, target, inner) in [
+        ("why", format!("target={own}&target={pid}/net"), "holders"),
+        ("who-can", format!("target={own}/net&capability=net_admin"), "processes"),
+        ("mounts", format!("target={own}"), "mounts"),
+    ] {
+        daemon.get("/api/v1/namespaces", &[NEW]);
+        let whole = of(&daemon.get(&format!("/api/v1/{path}?{target}"), &[OLD]).json(), inner);
+        let count = whole.iter().map(Vec::len).sum::<usize>();
+        assert!(count > 1, "{path}: {whole:?}");
+        let limit = count / 3 + 1;
+        let (mut query, mut all, mut pages) = (format!("?{target}&limit={limit}"), vec![Vec::new(); whole.len()], 0);
+        loop {
+            let page = daemon.get(&format!("/api/v1/{path}{query}"), &[OLD]);
+            assert_eq!(page.status, 200, "{path}: {page:?}");
+            let parts = of(&page.json(), inner);
+            assert!(parts.len() == whole.len() && parts.iter().map(Vec::len).sum::<usize>() <= limit, "{path}");
+            all.iter_mut().zip(parts).for_each(|(all, part)| all.extend(part));
+            pages += 1;
+            let Some(link) = page.header("link") else { break };
+            query = link.strip_prefix('<').unwrap().split_once('>').unwrap().0.to_owned();
+        }
+        assert_eq!((pages, all), (count.div_ceil(limit), whole), "{path}");
+    }
+    let some = daemon.get(&format!("/api/v1/mounts/{own}?fields=path,mountid&limit=1"), &[OLD]).json();
+    let first = some["results"][0]["mounts"][0].as_object().unwrap();
+    assert_eq!(first.keys().collect::<Vec<_>>(), ["mountid", "path"]);
+    assert!(some["results"][0]["nsid"].is_u64());
 }
 
 fn fields() {

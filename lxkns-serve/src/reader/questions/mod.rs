@@ -78,7 +78,7 @@ impl<'a> Asking<'a> {
 
     /// The process to ask about.
     fn pid(&self) -> Result<Option<Pid>, Problem> {
-        Ok(self.question.numbers("pid", "a PID")?.last().copied().map(Pid))
+        Ok(self.question.number("pid", "a PID")?.map(Pid))
     }
 }
 

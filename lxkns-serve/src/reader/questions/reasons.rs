@@ -57,6 +57,9 @@ impl Asking<'_> {
         self.question.takes(&["path"])?;
         let path = self.question.value("path").ok_or_else(|| Problem::parameter("path: required"))?;
         let asked = file_system::Asked::parse(OsStr::new(path)).map_err(Problem::parameter)?;
+        if matches!(&asked, file_system::Asked::Path(path) if path.is_relative()) {
+            return Err(Problem::parameter(about(path, "expected an absolute path, or MAJOR:MINOR")));
+        }
         // Without asking any file system: a path is what the list of mounts says.
         let meant = file_system::resolve(self.context(), None, &asked).map_err(|unknown| match unknown {
             Unknown::NoMounts => Problem::unseen(about(path, unknown)),
