@@ -9,6 +9,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Parser;
+use lxkns_answers::text::errors::named;
+use rustix::net::SocketAddrUnix;
 
 use crate::access::{Access, Sources};
 use crate::settings::{FrontSettings, LogForm, ReaderSettings, Settings};
@@ -193,10 +195,12 @@ impl FromStr for Listen {
         }
         if let Some(path) = text.strip_prefix("unix:") {
             let path = PathBuf::from(path);
-            return if path.is_absolute() {
-                Ok(Self::Unix(path))
-            } else {
+            return if !path.is_absolute() {
                 Err("expected an absolute path after unix:")
+            } else if SocketAddrUnix::new(&path).is_err() {
+                Err("the path of a UNIX socket has at most 108 bytes, none of them zero")
+            } else {
+                Ok(Self::Unix(path))
             };
         }
         text.parse().map(Self::Tcp).map_err(|_| "expected ADDRESS:PORT (e.g. 127.0.0.1:5010), unix:PATH or systemd")
@@ -345,7 +349,7 @@ pub(crate) fn run() -> ExitCode {
     match supervisor::run(&args, access, web) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", named(&format!("{error:#}")));
             ExitCode::from(3)
         }
     }
@@ -476,6 +480,7 @@ mod tests {
         for arguments in [
             &["--listen", "5010"][..],
             &["--listen", "unix:relative"],
+            &["--listen", &format!("unix:/{}", "a".repeat(108))],
             &["--base-path", "lxkns"],
             &["--base-path", "/a\"b"],
             &["--timeout", "0"],
