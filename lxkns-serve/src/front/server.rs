@@ -23,11 +23,12 @@ use tracing::{info, warn};
 
 use super::bodies::Bodies;
 use super::body::{self, Body};
+use super::carried::Carried;
 use super::client::{Client, Peer, is_host_known};
 use super::encoding::Encoding;
 use super::followers::Followers;
 use super::gate::Gate;
-use super::link::Reader;
+use super::link::{Reader, Unanswered};
 use super::logins::{Logins, NEXT_TRY};
 use super::openapi;
 use super::page::{self, Part};
@@ -102,6 +103,7 @@ pub(super) struct Server {
     followers: Arc<Followers>,
     stopping: watch::Sender<bool>,
     stats: Stats,
+    carried: Carried,
     requests: AtomicU64,
     /// What request IDs begin with, asked for once.
     pid: u32,
@@ -136,6 +138,7 @@ impl Server {
             followers,
             stopping,
             stats,
+            carried: Carried::default(),
             requests,
             pid,
             description,
@@ -435,8 +438,9 @@ impl Server {
             Kind::Events => Some(self.followers.add(client).ok_or(Problem::FOLLOWERS)?),
             _ => None,
         };
+        let patience = self.patience(question.kind);
         let asked = self.reader.ask(question, max_age(headers));
-        let answer = tokio::time::timeout(self.settings.answer_timeout, asked).await;
+        let answer = tokio::time::timeout(patience, asked).await;
         let mut answer = answer.map_err(|_| Problem::TIMEOUT)??;
         let head = answer.head;
         if let (Content::Events, Some(following)) = (head.content, following) {
@@ -515,6 +519,12 @@ impl Server {
         Ok(response)
     }
 
+    /// How long the answer to such a question may take to begin.
+    fn patience(&self, kind: Kind) -> Duration {
+        let patience = self.settings.answer_timeout;
+        if kind.watches() { for_who_watches(patience) } else { patience }
+    }
+
     /// The description of the API, which is made once.
     fn description(&self) -> Bytes {
         self.description.get_or_init(|| openapi::text(&self.settings.base_path).into()).clone()
@@ -522,24 +532,35 @@ impl Server {
 
     /// The reader's metrics and our own. Without a reader there are only ours.
     async fn metrics(&self, headers: &HeaderMap) -> Result<Response<Body>, Problem> {
-        let asked = self.reader.ask(Question::plain(Kind::Metrics), max_age(headers));
-        let answer = tokio::time::timeout(self.settings.answer_timeout, asked).await;
-        let mut families = Vec::new();
-        if let Ok(Ok(answer)) = answer
-            && let Ok(body) = answer.whole(LONGEST_METRICS).await
-        {
-            families = serde_json::from_slice::<Vec<Family>>(&body).unwrap_or_default();
+        let asked = async {
+            let answer = self.reader.ask(Question::plain(Kind::Metrics), max_age(headers)).await?;
+            let start = answer.head.state.map(|(start, _)| start);
+            Ok::<_, Unanswered>((start, answer.whole(LONGEST_METRICS).await?))
+        };
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        let mut families = vec![Family::new(exposition::Kind::Info, "lxkns_build", "The program").with(&version, 1.0)];
+        let asked = tokio::time::timeout(self.patience(Kind::Metrics), asked).await;
+        let asked = asked.ok().and_then(Result::ok);
+        let found = asked.and_then(|(start, body)| Some((start, serde_json::from_slice::<Vec<Family>>(&body).ok()?)));
+        match found {
+            Some((start, found)) => families.extend(self.carried.of_start(start, found)),
+            None => {
+                let up = Family::new(exposition::Kind::Gauge, "lxkns_up", "Whether the host could be read");
+                families.push(up.with(&[], 0.0));
+                families.extend(self.carried.last());
+            }
         }
-        if families.is_empty() {
-            families.push(
-                Family::new(exposition::Kind::Gauge, "lxkns_up", "Whether the host could be read").with(&[], 0.0),
-            );
-        }
-        families.push(self.reader.left_metric());
+        families.extend(self.reader.metrics());
         families.extend(self.stats.families());
         let form = Form::accepted(&text(headers, &ACCEPT));
         Ok(plain(form.content_type(), exposition::write(&families, form)))
     }
+}
+
+/// How long those who watch whether the service is well wait, where others wait this long. They give up after seconds, and
+/// the reader must have had the time to tell them why it is late.
+fn for_who_watches(patience: Duration) -> Duration {
+    (patience / 8).max(Duration::from_secs(4))
 }
 
 /// Where the next page of a list is: what was asked, with another cursor.

@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args, access: Access, web: Option<Web>) -> anyhow::Resu
         link_due: Instant::now(),
         systemd,
         is_ready: false,
-        left: 0,
+        told: None,
     };
     let ended = supervisor.serve(&signals);
     supervisor.systemd.stopping();
@@ -121,8 +121,8 @@ struct Supervisor {
     link_due: Instant,
     systemd: Systemd,
     is_ready: bool,
-    /// How many readers were left behind, as the others were told last.
-    left: usize,
+    /// How the processes stand, as they were told last.
+    told: Option<Order>,
 }
 
 impl Supervisor {
@@ -130,7 +130,7 @@ impl Supervisor {
     fn serve(&mut self, signals: &OwnedFd) -> anyhow::Result<()> {
         loop {
             self.start_those_due()?;
-            self.tell_left();
+            self.tell_how_all_stand();
             match self.wait(signals)? {
                 Wish::None => {}
                 Wish::Reload => {
@@ -143,8 +143,12 @@ impl Supervisor {
             self.reader.hear();
             self.front.hear();
             let now = Instant::now();
-            if now >= self.link_due && self.front.take_unlinked() {
-                self.join()?;
+            if now >= self.link_due
+                && self.front.take_unlinked()
+                && let Err(error) = self.join()
+            {
+                warn!("not joined: {error:#}");
+                self.try_again();
             }
             for child in [&mut self.reader, &mut self.front] {
                 child.end_if_silent(now, SILENCE);
@@ -170,33 +174,57 @@ impl Supervisor {
         if !reader && !front {
             return Ok(());
         }
+        match self.start(reader, front) {
+            // The service has run: there is no descriptor or memory left, and there may be again.
+            Err(error) if self.is_ready => {
+                warn!("not started: {error:#}");
+                self.try_again();
+                Ok(())
+            }
+            started => started,
+        }
+    }
+
+    /// Has what failed tried again later.
+    fn try_again(&mut self) {
+        if self.reader.is_there() && self.front.is_there() {
+            // They are not joined: another front is.
+            self.front.end();
+            return;
+        }
+        for child in [&mut self.reader, &mut self.front].into_iter().filter(|child| !child.is_there()) {
+            child.postpone(Instant::now());
+        }
+    }
+
+    fn start(&mut self, reader: bool, front: bool) -> anyhow::Result<()> {
         let start = Order::Start(Box::new(self.settings.clone()));
         if reader {
             self.reader.start(&start, &[])?;
-            self.reader.tell(&self.order_of_left(), &[]);
         }
         if front {
+            for listener in &self.listeners {
+                // The front before may have changed that: one that waits for a client serves no other.
+                rustix::io::ioctl_fionbio(listener.as_fd(), true).context("make a listener non-blocking")?;
+            }
             let mut fds: Vec<BorrowedFd<'_>> = self.listeners.iter().map(Listener::as_fd).collect();
             let web = self.web.as_ref().map(|web| memory::seal("lxknsd-web", web)).transpose()?;
             let access = self.sources.are_some().then(|| memory::seal(ACCESS, &self.access)).transpose()?;
             fds.extend([&web, &access].into_iter().flatten().map(|memory| memory.as_fd()));
             self.front.start(&start, &fds)?;
-            self.front.tell(&self.order_of_left(), &[]);
         }
         self.join()
     }
 
-    /// Says how many readers were left behind, where that has changed.
-    fn tell_left(&mut self) {
-        if std::mem::replace(&mut self.left, self.reader.left()) != self.left {
-            let order = self.order_of_left();
+    /// Says how the processes stand, where that has changed, as it does when one is started.
+    fn tell_how_all_stand(&mut self) {
+        let (readers, is_given_up) = (self.reader.left(), self.reader.is_given_up());
+        let order = Order::Left { readers, is_given_up, starts: [self.reader.starts(), self.front.starts()] };
+        if self.told.as_ref() != Some(&order) {
             self.reader.tell(&order, &[]);
             self.front.tell(&order, &[]);
+            self.told = Some(order);
         }
-    }
-
-    fn order_of_left(&self) -> Order {
-        Order::Left { readers: self.reader.left(), is_given_up: self.reader.is_given_up() }
     }
 
     /// Reads again who may connect and ask. Where something about it is wrong, all stays as it was.
