@@ -50,8 +50,8 @@ const LONGEST_HEAD: usize = 16 * 1024;
 const MOST_HEADERS: usize = 64;
 /// A body that is shorter is not compressed.
 const WORTH_COMPRESSING: u64 = 1024;
-/// The most bytes of the reader's metrics.
-const LONGEST_METRICS: usize = 4 << 20;
+/// The most bytes of the reader's metrics: the longest labels, for each of eight values of a link.
+const LONGEST_METRICS: usize = 8 << 20;
 /// How long nothing is accepted after there was no room for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long an answer may go on after a new configuration has come, which may not know the client any more.
@@ -541,7 +541,7 @@ impl Server {
         let mut families = vec![Family::new(exposition::Kind::Info, "lxkns_build", "The program").with(&version, 1.0)];
         let asked = tokio::time::timeout(self.patience(Kind::Metrics), asked).await;
         let asked = asked.ok().and_then(Result::ok);
-        let found = asked.and_then(|(start, body)| Some((start, serde_json::from_slice::<Vec<Family>>(&body).ok()?)));
+        let found = asked.and_then(|(start, body)| Some((start, postcard::from_bytes::<Vec<Family>>(&body).ok()?)));
         match found {
             Some((start, found)) => families.extend(self.carried.of_start(start, found)),
             None => {

@@ -168,7 +168,7 @@ impl Answers {
                     settings.metrics_of_links.then(|| traffic::links(host, &scan.snapshot)).into_iter().flatten(),
                 );
             }
-            let body = serde_json::to_vec(&families).unwrap_or_default();
+            let body = postcard::to_extend(&families, Vec::new()).unwrap_or_default();
             let answer = Arc::new(Answer::new(200, Content::Metrics, body));
             // Which start of the reader counts.
             return Answered { answer, scan: None, state: Some((self.feed.epoch(), 0)), next: None };
