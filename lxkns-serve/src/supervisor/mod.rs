@@ -67,6 +67,9 @@ pub(crate) fn run(args: &Args, access: Access, web: Option<Web>) -> anyhow::Resu
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).context("be undumpable")?;
     let systemd = Systemd::of_environment();
     let listeners = listeners::open(args, &access)?;
+    let sources = args.sources().absolute().context("current directory")?;
+    // The file system that it was started in can be unmounted.
+    std::env::set_current_dir("/").context("chdir")?;
     // A low port may have taken one.
     powers::hold();
     let mut settings = args.settings();
@@ -79,7 +82,7 @@ pub(crate) fn run(args: &Args, access: Access, web: Option<Web>) -> anyhow::Resu
         front: Child::new(role::FRONT),
         settings,
         web,
-        sources: args.sources(),
+        sources,
         access,
         is_insecure: args.insecure_listen,
         listeners,
