@@ -37,6 +37,8 @@ const ACCESS: &str = "lxknsd-access";
 
 /// How long a process may say nothing.
 const SILENCE: Duration = Duration::from_secs(30);
+/// How long it takes to try to join them again where there was no descriptor.
+const UNTIL_NEXT_TRY: Duration = Duration::from_secs(1);
 /// How often the front may have itself joined with the reader anew.
 const BETWEEN_LINKS: Duration = Duration::from_millis(50);
 
@@ -88,6 +90,7 @@ pub(crate) fn run(args: &Args, access: Access, web: Option<Web>) -> anyhow::Resu
         listeners,
         link: None,
         link_due: Instant::now(),
+        is_join_due: false,
         systemd,
         is_ready: false,
         told: None,
@@ -122,6 +125,8 @@ struct Supervisor {
     link: Option<OwnedFd>,
     /// When the front may have another.
     link_due: Instant,
+    /// Whether there was no descriptor for one.
+    is_join_due: bool,
     systemd: Systemd,
     is_ready: bool,
     /// How the processes stand, as they were told last.
@@ -146,12 +151,8 @@ impl Supervisor {
             self.reader.hear();
             self.front.hear();
             let now = Instant::now();
-            if now >= self.link_due
-                && self.front.take_unlinked()
-                && let Err(error) = self.join()
-            {
-                warn!("not joined: {error:#}");
-                self.try_again();
+            if now >= self.link_due && (self.front.take_unlinked() || self.is_join_due) {
+                self.join();
             }
             for child in [&mut self.reader, &mut self.front] {
                 child.end_if_silent(now, SILENCE);
@@ -181,22 +182,12 @@ impl Supervisor {
             // The service has run: there is no descriptor or memory left, and there may be again.
             Err(error) if self.is_ready => {
                 warn!("not started: {error:#}");
-                self.try_again();
+                for child in [&mut self.reader, &mut self.front].into_iter().filter(|child| !child.is_there()) {
+                    child.postpone(Instant::now());
+                }
                 Ok(())
             }
             started => started,
-        }
-    }
-
-    /// Has what failed tried again later.
-    fn try_again(&mut self) {
-        if self.reader.is_there() && self.front.is_there() {
-            // They are not joined: another front is.
-            self.front.end();
-            return;
-        }
-        for child in [&mut self.reader, &mut self.front].into_iter().filter(|child| !child.is_there()) {
-            child.postpone(Instant::now());
         }
     }
 
@@ -216,7 +207,8 @@ impl Supervisor {
             fds.extend([&web, &access].into_iter().flatten().map(|memory| memory.as_fd()));
             self.front.start(&start, &fds)?;
         }
-        self.join()
+        self.join();
+        Ok(())
     }
 
     /// Says how the processes stand, where that has changed, as it does when one is started.
@@ -259,18 +251,25 @@ impl Supervisor {
     }
 
     /// Joins both processes anew, where both are there.
-    fn join(&mut self) -> anyhow::Result<()> {
+    fn join(&mut self) {
         self.part();
         self.link_due = Instant::now() + BETWEEN_LINKS;
-        if self.reader.is_there() && self.front.is_there() {
-            let (of_front, of_reader) =
-                rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-                    .context("socketpair")?;
-            self.reader.tell(&Order::Link, &[of_reader.as_fd()]);
-            self.front.tell(&Order::Link, &[of_front.as_fd()]);
-            self.link = Some(of_front);
+        self.is_join_due = false;
+        if !self.reader.is_there() || !self.front.is_there() {
+            return;
         }
-        Ok(())
+        match rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
+            Ok((of_front, of_reader)) => {
+                self.reader.tell(&Order::Link, &[of_reader.as_fd()]);
+                self.front.tell(&Order::Link, &[of_front.as_fd()]);
+                self.link = Some(of_front);
+            }
+            Err(error) => {
+                warn!(%error, "not joined");
+                self.is_join_due = true;
+                self.link_due = Instant::now() + UNTIL_NEXT_TRY;
+            }
+        }
     }
 
     /// Ends the connection of both, whoever has an end of it.
@@ -285,7 +284,8 @@ impl Supervisor {
     fn wait(&self, signals: &OwnedFd) -> anyhow::Result<Wish> {
         let (now, children) = (Instant::now(), [&self.reader, &self.front]);
         let points = children.into_iter().map(|child| child.next(now, SILENCE)).chain(self.systemd.next());
-        let points = points.chain(self.front.is_unlinked().then_some(self.link_due));
+        let is_join_due = self.front.is_unlinked() || self.is_join_due;
+        let points = points.chain(is_join_due.then_some(self.link_due));
         let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
         for fd in children.into_iter().flat_map(Child::fds) {
             fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
