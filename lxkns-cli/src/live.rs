@@ -313,7 +313,7 @@ fn is_elsewhere_to_leader(snapshot: &Snapshot, home: NamespaceId, mount_id: u64)
 
 /// The mount points in a mountinfo, with the IDs of the mounts.
 fn mount_points(file: &str) -> Option<Vec<(u64, PathBuf)>> {
-    let text = std::fs::read(ProcRoot::host().ok()?.path().join(file)).ok()?;
+    let text = ProcRoot::host().ok()?.read(file).ok()?;
     let point = |line: &[u8]| {
         let mut fields = line.split(|&byte| byte == b' ');
         let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;

@@ -49,8 +49,7 @@ pub(crate) fn resolver(snapshot: &Snapshot, is_live: bool) -> Resolver<'_> {
 pub(crate) fn verify_open(proc: &ProcRoot, asked: &Asked, pid: Pid) -> Result<(), String> {
     let Some(number) = asked.identity() else { return Ok(()) };
     let of = |what: &str, error: &dyn fmt::Display| format!("{}: {what} of PID {pid}: {error}", text(asked));
-    let path = proc.path().join(format!("{pid}/stat"));
-    let stat = std::fs::read(path).map_err(|error| of("start time", &error))?;
+    let stat = proc.read(&format!("{pid}/stat")).map_err(|error| of("start time", &error))?;
     let stat = lxkns_core::parse::stat(&stat).map_err(|error| of("start time", &error))?;
     if stat.start_time_ticks == number {
         return Ok(());

@@ -302,14 +302,14 @@ fn own_limits(proc: &ProcRoot) -> Result<Vec<Limit>, Failure> {
     let mut buffer = Vec::new();
     let mut limits = Vec::new();
     for ns_type in NamespaceType::ALL {
-        match proc.dir().read_record(format!("sys/user/max_{ns_type}_namespaces"), &mut buffer) {
+        match proc.read_own(&format!("sys/user/max_{ns_type}_namespaces"), &mut buffer) {
             Ok(text) => {
                 let max = std::str::from_utf8(text.trim_ascii()).ok().and_then(|text| text.parse().ok());
                 limits.push(Limit { ns_type: ns_type.name().to_owned(), max: max.ok_or(Cause::Malformed)? });
             }
             // A kernel without this type has no limit for it.
-            Err(Errno::NOENT) => {}
-            Err(errno) => return Err(errno.into()),
+            Err(failure) if failure.is_gone() => {}
+            Err(failure) => return Err(failure),
         }
     }
     if limits.is_empty() { Err(Cause::NoPath.into()) } else { Ok(limits) }

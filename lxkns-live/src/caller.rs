@@ -8,7 +8,7 @@ use rustix::thread::CapabilitySet as Kernel;
 /// The facts about the calling process, which took a snapshot.
 pub fn caller(proc: &ProcRoot, observer: &Observer) -> Caller {
     let uid = observer.mapped(Uid(rustix::process::geteuid().as_raw()));
-    let status = std::fs::read(proc.path().join("thread-self/status")).ok();
+    let status = proc.read("thread-self/status").ok();
     let status = status.and_then(|text| lxkns_core::parse::status(&text).ok());
     // Not from procfs, which may not show this process.
     let is_bounding = |capability: &Capability| {
@@ -16,7 +16,7 @@ pub fn caller(proc: &ProcRoot, observer: &Observer) -> Caller {
         rustix::thread::capability_is_in_bounding_set(capability) == Ok(true)
     };
     let effective = rustix::thread::capabilities(None).map_or(0, |sets| sets.effective.bits());
-    let scope = std::fs::read_to_string(proc.path().join("sys/kernel/yama/ptrace_scope"));
+    let scope = proc.read("sys/kernel/yama/ptrace_scope").ok().and_then(|text| String::from_utf8(text).ok());
     Caller {
         uid: uid.map(|uid| uid.0),
         user: uid.and_then(|uid| crate::users_of_host().name(uid).map(|name| name.to_string())),
@@ -24,10 +24,10 @@ pub fn caller(proc: &ProcRoot, observer: &Observer) -> Caller {
         initial_user_namespace: observer.is_in_initial_user_ns(),
         initial_pid_namespace: observer.is_in_initial_pid_ns(),
         own_procfs: proc.is_own(),
-        hidepid: hidepid(&std::fs::read(proc.path().join("thread-self/mountinfo")).unwrap_or_default(), proc),
+        hidepid: hidepid(&proc.read("thread-self/mountinfo").unwrap_or_default(), proc),
         seccomp: status.and_then(|status| status.process.seccomp),
         no_new_privs: rustix::thread::no_new_privs().ok(),
-        ptrace_scope: scope.ok().and_then(|value| value.trim().parse().ok()),
+        ptrace_scope: scope.and_then(|value| value.trim().parse().ok()),
         bounding: CapabilitySet::KNOWN.iter().filter(is_bounding).collect(),
         program: std::env::current_exe()
             .map_or_else(|_| b"lxkns".to_vec(), |path| path.into_os_string().into_encoded_bytes()),

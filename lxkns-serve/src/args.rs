@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser};
+use lxkns_answers::text::errors::named;
 use lxkns_answers::text::escape::printable;
 use rustix::net::SocketAddrUnix;
 
@@ -199,10 +200,12 @@ impl FromStr for Listen {
         }
         if let Some(path) = text.strip_prefix("unix:") {
             let path = PathBuf::from(path);
-            return match SocketAddrUnix::new(&path) {
-                _ if !path.is_absolute() => Err("expected an absolute path after unix:"),
-                Err(_) => Err("too long for a UNIX socket: at most 108 bytes"),
-                Ok(_) => Ok(Self::Unix(path)),
+            return if !path.is_absolute() {
+                Err("expected an absolute path after unix:")
+            } else if SocketAddrUnix::new(&path).is_err() {
+                Err("the path of a UNIX socket has at most 108 bytes, none of them zero")
+            } else {
+                Ok(Self::Unix(path))
             };
         }
         text.parse().map(Self::Tcp).map_err(|_| "expected ADDRESS:PORT (e.g. 127.0.0.1:5010), unix:PATH or systemd")
@@ -411,7 +414,7 @@ pub(crate) fn run() -> ExitCode {
     match supervisor::run(&args, access, web) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", named(&format!("{error:#}")));
             ExitCode::from(3)
         }
     }

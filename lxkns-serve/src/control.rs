@@ -26,12 +26,14 @@ pub(crate) enum Order {
     Access,
     /// A new connection between front and reader, which comes with it, in place of any other.
     Link,
-    /// How many readers were killed and have not ended, and whether these are so many that no other is started.
+    /// How the processes stand.
     Left {
-        /// The number.
+        /// How many readers were killed and have not ended.
         readers: usize,
-        /// Whether there is none that answers, and none to come.
+        /// Whether these are so many that no other is started: there is none that answers, and none to come.
         is_given_up: bool,
+        /// How often a reader was started, and a front.
+        starts: [u64; 2],
     },
     /// To take no more requests, to finish those that there are, and to end.
     Drain,

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use lxkns_core::wire::is_safe_to_print;
 use serde::{Deserialize, Serialize};
 
 /// Metrics of one name.
@@ -16,6 +17,8 @@ pub(crate) struct Family {
     pub(crate) help: String,
     /// What kind of metric it is.
     pub(crate) kind: Kind,
+    /// Whether it begins at zero whenever the reader is started.
+    pub(crate) is_of_start: bool,
     /// Its values.
     pub(crate) samples: Vec<Sample>,
 }
@@ -47,7 +50,13 @@ pub(crate) struct Sample {
 impl Family {
     /// Without values.
     pub(crate) fn new(kind: Kind, name: &str, help: &str) -> Self {
-        Self { name: name.to_owned(), help: help.to_owned(), kind, samples: Vec::new() }
+        Self { name: name.to_owned(), help: help.to_owned(), kind, is_of_start: false, samples: Vec::new() }
+    }
+
+    /// Counted by this start of the reader.
+    pub(crate) fn of_start(mut self) -> Self {
+        self.is_of_start = true;
+        self
     }
 
     /// With one more value.
@@ -86,21 +95,33 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// The one that a client wants.
+    /// The one that a client wants most, by its `Accept` header. OpenMetrics is only for clients that name it.
     pub(crate) fn accepted(accept: &str) -> Self {
-        let weight = |names: &[&str]| {
-            let weights = accept.split(',').filter_map(|part| {
-                let mut words = part.split(';').map(str::trim);
-                let name = words.next()?;
-                let weight = words.find_map(|word| word.strip_prefix("q=").or_else(|| word.strip_prefix("Q=")));
-                let weight = weight.map_or(Some(1.0), |weight| weight.parse::<f32>().ok()).unwrap_or(0.0);
-                names.iter().any(|known| known.eq_ignore_ascii_case(name)).then_some(weight)
-            });
-            weights.fold(0.0, f32::max)
-        };
-        let open = weight(&["application/openmetrics-text"]);
-        let is_wanted = open > 0.0 && open >= weight(&["text/plain", "text/*", "*/*"]);
-        if is_wanted { Self::OpenMetrics } else { Self::Prometheus }
+        let (mut open, mut plain) = (0.0_f32, None);
+        for range in accept.split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let (mut weight, mut is_known) = (1.0, true);
+            for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+                let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().trim_matches('"'));
+                match name.as_str() {
+                    "q" => weight = value.parse().unwrap_or(0.0),
+                    "version" => is_known = ["1.0.0", "0.0.1"].contains(&value),
+                    _ => {}
+                }
+            }
+            // The most specific range counts.
+            let specific = ["*/*", "text/*", "text/plain"].into_iter().position(|known| known == kind);
+            match specific {
+                Some(specific) if plain.is_none_or(|(most, of)| specific > most || specific == most && weight > of) => {
+                    plain = Some((specific, weight));
+                }
+                None if kind == "application/openmetrics-text" && is_known => open = open.max(weight),
+                _ => {}
+            }
+        }
+        let plain = plain.map_or(0.0, |(_, weight)| weight);
+        if open > 0.0 && open >= plain { Self::OpenMetrics } else { Self::Prometheus }
     }
 
     /// Its name in HTTP.
@@ -143,7 +164,9 @@ pub(crate) fn write(families: &[Family], form: Form) -> String {
             let _ = write!(text, "{}{suffix}{}", family.name, sample.suffix);
             for (at, (label, value)) in sample.labels.iter().enumerate() {
                 let before = if at == 0 { '{' } else { ',' };
-                let _ = write!(text, "{before}{label}=\"{}\"", escaped(value));
+                // OpenMetrics has bounds as numbers with a fraction.
+                let fraction = if form == Form::OpenMetrics && label == "le" && is_whole(value) { ".0" } else { "" };
+                let _ = write!(text, "{before}{label}=\"{}{fraction}\"", escaped(value));
             }
             let after = if sample.labels.is_empty() { "" } else { "}" };
             let _ = writeln!(text, "{after} {}", number(sample.value));
@@ -155,8 +178,27 @@ pub(crate) fn write(families: &[Family], form: Form) -> String {
     text
 }
 
+/// As both forms have it, and safe to print: what could command a terminal becomes `\xHH`, as in other text.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"")
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\\' => escaped.push_str("\\\\"),
+            '\n' => escaped.push_str("\\n"),
+            '"' => escaped.push_str("\\\""),
+            _ if is_safe_to_print(character) => escaped.push(character),
+            _ => {
+                for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+                    let _ = write!(escaped, "\\\\x{byte:02x}");
+                }
+            }
+        }
+    }
+    escaped
+}
+
+fn is_whole(number: &str) -> bool {
+    number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
 }
 
 /// A number as both forms have it.
@@ -215,21 +257,44 @@ a_duration_seconds_count{route=\"/x\"} 6
         assert!(open.contains("# UNIT a_duration_seconds seconds\n"), "{open}");
         let samples =
             |text: &str| text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(samples(&open), samples(&prometheus));
+        let canonical = prometheus.replace("le=\"1\"", "le=\"1.0\"");
+        assert_eq!(samples(&open), samples(&canonical));
+    }
+
+    #[test]
+    fn no_label_commands_a_terminal() {
+        let label = "\u{1b}[31m\r\u{202e}\u{85}é\u{fffd}\"\n";
+        let family = Family::new(Kind::Gauge, "a", "A").with(&[("netns", label)], 1.0);
+        let text = write(&[family], Form::Prometheus);
+        let expected = r#"a{netns="\\x1b[31m\\x0d\\xe2\\x80\\xae\\xc2\\x85é�\"\n"} 1"#;
+        assert_eq!(text.lines().last(), Some(expected));
     }
 
     #[test]
     fn a_client_chooses_the_form() {
-        let of_prometheus = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
-        assert_eq!(Form::accepted(of_prometheus), Form::OpenMetrics);
-        for accept in [
-            "*/*",
-            "",
-            "application/openmetrics-text;q=0",
-            "application/openmetrics-text;q=0.5, text/plain",
-            "text/plain;version=0.0.4;q=0.9, application/openmetrics-text;version=1.0.0;q=0.8",
+        for open in [
+            "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.4,*/*;q=0.1",
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;\
+             version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,\
+             */*;q=0.1",
+            "Application/OpenMetrics-Text",
+            "application/openmetrics-text; version=\"1.0.0\", text/plain",
+            "application/openmetrics-text;q=0.5, */*;q=0.9, text/plain;q=0.5",
         ] {
-            assert_eq!(Form::accepted(accept), Form::Prometheus, "{accept}");
+            assert_eq!(Form::accepted(open), Form::OpenMetrics, "{open}");
+        }
+        for plain in [
+            "",
+            "*/*",
+            "text/plain",
+            "application/json",
+            "application/openmetrics-text;q=0",
+            "application/openmetrics-text;q=0.1, text/plain;q=1",
+            "application/openmetrics-text;q=0.1, text/*",
+            "application/openmetrics-text;q=nonsense",
+            "application/openmetrics-text;version=2.0.0",
+        ] {
+            assert_eq!(Form::accepted(plain), Form::Prometheus, "{plain}");
         }
     }
 }

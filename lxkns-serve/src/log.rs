@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use lxkns_answers::text::errors::named;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use tracing_subscriber::fmt::MakeWriter;
@@ -29,7 +30,7 @@ pub(crate) fn begin(form: LogForm) {
 
 /// Writes a line for people, where it can be written.
 pub(crate) fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "lxknsd: {line}");
+    let _ = writeln!(io::stderr(), "lxknsd: {}", named(line));
 }
 
 /// Where each line goes.

@@ -223,7 +223,7 @@ fn pinned(snapshot: &Snapshot, resolver: &Resolver<'_>, asked: &Asked) -> Result
 fn tell_claimed(proc: &ProcRoot, snapshot: &Snapshot, asked: &Asked, settled: &Asked) {
     let is_named = !matches!(asked.target, Target::Process(_) | Target::OfProcess(..));
     let (true, Target::Process(pid) | Target::OfProcess(pid, _)) = (is_named, &settled.target) else { return };
-    let status = std::fs::read(proc.path().join(format!("{pid}/status"))).ok();
+    let status = proc.read(&format!("{pid}/status")).ok();
     let status = status.and_then(|text| lxkns_core::parse::status(&text).ok());
     if let Some(claimed) = whose::claimed(snapshot, *pid, status.map(|status| status.process.uids.real)) {
         say(format_args!("{}: {claimed}", asked.text.to_string_lossy()));

@@ -56,7 +56,7 @@ fn read_of(proc: &ProcRoot, path: &str, fs_type: &[u8]) -> Option<Vec<u8>> {
 pub(super) fn host(proc: &ProcRoot, options: &DiscoveryOptions) -> Host {
     let uname = rustix::system::uname();
     let mut buffer = Vec::new();
-    let boot_id = proc.dir().read("sys/kernel/random/boot_id", &mut buffer).ok();
+    let boot_id = proc.read_own("sys/kernel/random/boot_id", &mut buffer).ok();
     let cpus_online = options.scheduling.then(|| read_of_sysfs(proc, CPUS_ONLINE)).flatten();
     Host {
         kernel_release: uname.release().to_string_lossy().into_owned(),

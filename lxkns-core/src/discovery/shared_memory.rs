@@ -56,7 +56,7 @@ fn segments(dir: &ProcDir, pid: Pid, buffer: &mut Vec<u8>) -> Result<Vec<Segment
 /// The segments of the caller's own IPC namespace, with how many mappings each has.
 fn own_attaches(proc: &ProcRoot, gaps: &mut Vec<Gap>) -> FxHashMap<Segment, u64> {
     let mut buffer = Vec::new();
-    let read = proc.dir().read("sysvipc/shm", &mut buffer).map_err(Failure::from);
+    let read = proc.read_own("sysvipc/shm", &mut buffer);
     let attaches = read.and_then(|text| Ok(maps::attaches(text).collect::<Result<_, _>>()?));
     attaches.unwrap_or_else(|failure| {
         // A kernel without System V IPC has no such file, which is no gap.

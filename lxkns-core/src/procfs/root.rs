@@ -1,9 +1,10 @@
 //! A procfs as a whole.
 
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::AtFlags;
+use rustix::fs::{AtFlags, StatxFlags};
 use rustix::io::Errno;
 
 use super::{ProcDir, parse};
@@ -32,6 +33,8 @@ pub struct ProcRoot {
     own_pid: Option<Pid>,
     /// Whether it belongs to the caller's PID namespace.
     is_own: bool,
+    /// The device number of its files; `None` for a tree of files, which can be on several.
+    device: Option<(u32, u32)>,
     nsfs_dev: u64,
     links: Links,
 }
@@ -60,7 +63,8 @@ impl ProcRoot {
         #[expect(clippy::useless_conversion, reason = "the type of f_type differs between architectures")]
         let is_procfs = i64::from(fs.f_type) == PROC_SUPER_MAGIC;
         if is_procfs {
-            Ok(root)
+            let device = root.dir.stat(".", StatxFlags::TYPE).ok().map(|stat| (stat.stx_dev_major, stat.stx_dev_minor));
+            Ok(Self { device, ..root })
         } else {
             Err(Error::new(
                 ErrorKind::Procfs,
@@ -82,7 +86,7 @@ impl ProcRoot {
         let (nsfs_dev, links) = nsfs(&dir)
             .or_else(|errno| nsfs(&ProcDir::open_root(PROC)?).map_err(|other| most_telling(errno, other)))
             .map_err(|errno| cannot_open(&path.join("self/ns"), errno))?;
-        Ok(Self { dir, path: path.to_owned(), own_pid, is_own, nsfs_dev, links })
+        Ok(Self { dir, path: path.to_owned(), own_pid, is_own, device: None, nsfs_dev, links })
     }
 
     /// The mount point, as passed to [`at`](Self::at).
@@ -92,8 +96,8 @@ impl ProcRoot {
 
     /// Another handle on the same procfs.
     pub(crate) fn try_clone(&self) -> Result<Self, Errno> {
-        let Self { ref path, own_pid, is_own, nsfs_dev, links, .. } = *self;
-        Ok(Self { dir: self.dir.try_clone()?, path: path.clone(), own_pid, is_own, nsfs_dev, links })
+        let Self { ref path, own_pid, is_own, device, nsfs_dev, links, .. } = *self;
+        Ok(Self { dir: self.dir.try_clone()?, path: path.clone(), own_pid, is_own, device, nsfs_dev, links })
     }
 
     /// Whether PIDs mean the same in it as in the caller's system calls: it belongs to the caller's PID namespace.
@@ -119,6 +123,49 @@ impl ProcRoot {
     /// Its top directory.
     pub(crate) fn dir(&self) -> &ProcDir {
         &self.dir
+    }
+
+    /// Reads a file, e.g. `sys/user/max_net_namespaces`. If another file system is mounted on its path, that is not asked:
+    /// its server may not answer.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's, or another file system is mounted there.
+    pub fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        let mut buffer = Vec::new();
+        self.read_own(path, &mut buffer).map_err(|failure| match failure.errno() {
+            Some(errno) => errno.into(),
+            None => io::Error::other("another file system is mounted there"),
+        })?;
+        Ok(buffer)
+    }
+
+    /// The numbers among the names in a directory, e.g. the descriptors in `self/fd`; as [`read`](Self::read).
+    ///
+    /// # Errors
+    ///
+    /// The kernel's, or another file system is mounted there.
+    pub fn numbers(&self, path: &str) -> io::Result<Vec<u32>> {
+        if self.is_covered(path) {
+            return Err(io::Error::other("another file system is mounted there"));
+        }
+        Ok(self.dir.numbers(path)?)
+    }
+
+    /// The same as [`read`](Self::read), into a buffer.
+    pub(crate) fn read_own<'a>(&self, path: &str, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Failure> {
+        if self.is_covered(path) {
+            return Err(Cause::NoPath.into());
+        }
+        Ok(self.dir.read(path, buffer)?)
+    }
+
+    /// Whether another file system is mounted on this path.
+    fn is_covered(&self, path: &str) -> bool {
+        let Some(own) = self.device else { return false };
+        // Where the kernel does not say, reading does.
+        let stat = self.dir.stat(path, StatxFlags::TYPE);
+        stat.is_ok_and(|stat| (stat.stx_dev_major, stat.stx_dev_minor) != own)
     }
 
     /// Opens the directory of a process.
@@ -258,6 +305,21 @@ mod tests {
         assert!(proc.is_own());
         assert_eq!(proc.own_pid(), Some(Pid(std::process::id())));
         assert!(proc.pids().unwrap().contains(&Pid(std::process::id())));
+    }
+
+    #[test]
+    fn files_and_directories_are_read() {
+        let proc = ProcRoot::host().unwrap();
+        assert_eq!(proc.read("self/comm").unwrap(), std::fs::read("/proc/self/comm").unwrap());
+        // In a container, this is on another mount of the same procfs.
+        let limit = proc.read("sys/kernel/pid_max").unwrap();
+        assert_eq!(limit, std::fs::read("/proc/sys/kernel/pid_max").unwrap());
+        assert!(proc.numbers("self/fd").unwrap().contains(&proc.as_fd().as_raw_fd().cast_unsigned()));
+        let missing = proc.read("self/nothing").unwrap_err();
+        assert_eq!(missing.raw_os_error(), Some(Errno::NOENT.raw_os_error()));
+        // What is on another device, a namespace for example, counts as another file system's.
+        let covered = proc.read("self/ns/net").unwrap_err();
+        assert_eq!((covered.kind(), covered.raw_os_error()), (io::ErrorKind::Other, None));
     }
 
     #[test]

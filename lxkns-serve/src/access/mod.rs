@@ -121,8 +121,9 @@ impl Access {
             };
             words.extend(with.map(|with| format!("{with}{names}")));
         }
-        let users = format!("password ({} users)", self.users.len());
-        let tokens = format!("bearer token ({} tokens)", self.tokens.len());
+        let count = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+        let users = format!("password ({})", count(self.users.len(), "user"));
+        let tokens = format!("bearer token ({})", count(self.tokens.len(), "token"));
         words.extend(match (self.users.is_empty(), self.tokens.is_empty()) {
             (true, true) => None,
             (false, true) => Some(format!("with a {users}")),

@@ -30,6 +30,16 @@ impl Sources {
         self.web_config.is_some() || self.tokens.is_some()
     }
 
+    /// The same files, wherever the process goes.
+    ///
+    /// # Errors
+    ///
+    /// The current directory is not known.
+    pub(crate) fn absolute(self) -> std::io::Result<Self> {
+        let absolute = |path: Option<PathBuf>| path.map(std::path::absolute).transpose();
+        Ok(Self { web_config: absolute(self.web_config)?, tokens: absolute(self.tokens)? })
+    }
+
     /// Reads all, and tries what comes of it.
     ///
     /// # Errors

@@ -64,6 +64,10 @@ pub(super) fn is_host_known(
     let (host, is_only) = (hosts.next(), hosts.next().is_none());
     let host = host.and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
     let (Some(host), true) = (host, is_only) else { return false };
+    // There are no users in the name of a host.
+    if host.as_str().contains('@') {
+        return false;
+    }
     let is_known = |authority: &Authority| {
         let name = authority.host();
         let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
@@ -92,6 +96,7 @@ mod tests {
             (Some("LXKNS.example"), "/", true),
             (Some("own.example:1"), "/", true),
             (Some("evil.example"), "/", false),
+            (Some("evil.example@localhost"), "/", false),
             (Some("localhost.evil.example"), "/", false),
             (Some("127.0.0.1.evil.example"), "/", false),
             (Some("127.0.0.1"), "http://evil.example/", false),

@@ -120,8 +120,6 @@ const CALLS: &[libc::c_long] = &[
     libc::SYS_sched_yield,
     libc::SYS_sendmsg,
     libc::SYS_sendto,
-    libc::SYS_setsockopt,
-    libc::SYS_shutdown,
     libc::SYS_sigaltstack,
     libc::SYS_write,
     libc::SYS_writev,
@@ -135,15 +133,20 @@ const CALLS: &[libc::c_long] = &[
 pub(super) fn filter_system_calls() -> anyhow::Result<()> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = CALLS.iter().map(|&call| (call, Vec::new())).collect();
     // Of what a descriptor can be asked and told, only what tells nothing of others. Standard error can be a terminal, in
-    // which TIOCSTI types for whoever sits there.
-    let is_asked = |what: u64| {
-        let condition = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, what)?;
-        SeccompRule::new(vec![condition])
-    };
-    let flags = [libc::F_GETFL, libc::F_SETFL, libc::F_GETFD].map(|what| u64::from(what.unsigned_abs()));
-    for (call, what) in [(libc::SYS_fcntl, &flags[..]), (libc::SYS_ioctl, &[libc::FIONBIO])] {
-        let asked: Result<Vec<_>, _> = what.iter().copied().map(is_asked).collect();
-        rules.insert(call, asked.context("filter")?);
+    // which TIOCSTI types for whoever sits there. A listener is shared with the next front: one that no longer listens, or
+    // has a filter for packets, would stay so.
+    let is = |argument: u8, what: u64| SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, what);
+    let number = |what: libc::c_int| u64::from(what.unsigned_abs());
+    let (level, option) = (number(libc::IPPROTO_TCP), number(libc::TCP_NODELAY));
+    for (call, allowed) in [
+        (libc::SYS_fcntl, vec![vec![is(1, number(libc::F_GETFL))], vec![is(1, number(libc::F_GETFD))]]),
+        (libc::SYS_ioctl, vec![vec![is(1, libc::FIONBIO)]]),
+        (libc::SYS_setsockopt, vec![vec![is(1, level), is(2, option)]]),
+        (libc::SYS_shutdown, vec![vec![is(1, number(libc::SHUT_WR))]]),
+    ] {
+        let rule = |conditions: Vec<_>| SeccompRule::new(conditions.into_iter().collect::<Result<_, _>>()?);
+        let allowed: Result<Vec<_>, _> = allowed.into_iter().map(rule).collect();
+        rules.insert(call, allowed.context("filter")?);
     }
     let arch = TargetArch::try_from(std::env::consts::ARCH).context("no filter for this processor")?;
     let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());

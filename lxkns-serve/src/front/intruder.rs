@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::net::{AddressFamily, SocketType};
+use rustix::net::{AddressFamily, Shutdown, SocketType};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde_json::{Value, json};
 
@@ -55,6 +55,10 @@ pub(super) fn tries(path: &str, reader: &Arc<Reader>) -> String {
         "make a pipe": of(io::pipe().map(drop)),
         // As TIOCSTI, which types into it.
         "ask a terminal": errno(rustix::termios::tcgetwinsize(rustix::stdio::stderr()).map(drop)),
+        // What is shared with the next front: sockets that are listened on, and standard error.
+        "have a socket take nothing": errno(rustix::net::shutdown(rustix::stdio::stdin(), Shutdown::Read)),
+        "change a socket": errno(rustix::net::sockopt::set_socket_keepalive(rustix::stdio::stdin(), true)),
+        "change an open file": errno(rustix::fs::fcntl_setfl(rustix::stdio::stderr(), OFlags::NONBLOCK)),
         "make memory": errno(rustix::fs::memfd_create("intruder", rustix::fs::MemfdFlags::CLOEXEC).map(drop)),
         "lead to another process": errno(rustix::process::set_parent_process_death_signal(None)),
         "have more descriptors": errno(rustix::process::setrlimit(

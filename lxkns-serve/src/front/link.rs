@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::exposition::{self, Family};
 use crate::protocol::{
     HEADER, Head, Kind, LONGEST_REPLY, LONGEST_REQUEST, MOST_OPEN, Question, Reply, Request, frame, length, message,
 };
+use crate::role;
 
 /// How long a question waits for a reader that is being started anew.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,14 +33,16 @@ pub(super) struct Reader {
     is_given_up: AtomicBool,
     /// How many readers were killed and have not ended.
     left: AtomicUsize,
+    /// How often a reader was started, and a front.
+    starts: [AtomicU64; 2],
     /// One for each question that may be open, with some to spare for those that the reader has yet to hear the end of: of
     /// each lane its own, so none takes a place from another.
-    places: [Semaphore; 3],
+    places: [Semaphore; 4],
 }
 
 /// The most clients that follow events.
 const MOST_FOLLOWERS: usize = 128;
-/// The most questions of those who watch whether the service is well.
+/// The most open questions for metrics, and whether the service is ready.
 const MOST_WATCHING: usize = 16;
 
 /// Who takes places from whom.
@@ -47,14 +50,16 @@ const MOST_WATCHING: usize = 16;
 enum Lane {
     Asks,
     Follows,
-    Watches,
+    Measures,
+    Probes,
 }
 
 impl Lane {
     fn of(kind: Kind) -> Self {
         match kind {
             Kind::Events => Self::Follows,
-            _ if kind.watches() => Self::Watches,
+            Kind::Metrics => Self::Measures,
+            Kind::Ready => Self::Probes,
             _ => Self::Asks,
         }
     }
@@ -119,7 +124,8 @@ impl Default for Reader {
             lost: tokio::sync::Notify::new(),
             is_given_up: AtomicBool::new(false),
             left: AtomicUsize::new(0),
-            places: [MOST_OPEN / 2, MOST_FOLLOWERS, MOST_WATCHING].map(Semaphore::new),
+            starts: Default::default(),
+            places: [MOST_OPEN / 2, MOST_FOLLOWERS, MOST_WATCHING, MOST_WATCHING].map(Semaphore::new),
         }
     }
 }
@@ -186,19 +192,27 @@ impl Reader {
         }
     }
 
-    /// Hears how many readers were left behind, and whether from now on no reader is waited for.
-    pub(super) fn take_left(&self, left: usize, is_given_up: bool) {
+    /// Hears how many readers were left behind, whether from now on no reader is waited for, and how often a reader and a
+    /// front were started.
+    pub(super) fn take_left(&self, left: usize, is_given_up: bool, starts: [u64; 2]) {
+        self.starts.iter().zip(starts).for_each(|(known, starts)| known.store(starts, Ordering::Relaxed));
         self.left.store(left, Ordering::Relaxed);
         self.is_given_up.store(is_given_up, Ordering::Relaxed);
         // Who waits for one looks again.
         self.joined.notify_waiters();
     }
 
-    /// How many readers were killed and have not ended, as a metric.
-    pub(super) fn left_metric(&self) -> Family {
+    /// How many readers were killed and have not ended, and how often each process was started, as metrics.
+    pub(super) fn metrics(&self) -> [Family; 2] {
         let help = "Processes of the service that read the host, were killed, and have not ended";
         let left = self.left.load(Ordering::Relaxed);
-        Family::new(exposition::Kind::Gauge, "lxkns_readers_left_behind", help).with(&[], left as f64)
+        let left = Family::new(exposition::Kind::Gauge, "lxkns_readers_left_behind", help).with(&[], left as f64);
+        let help = "How often the service has started each of its processes";
+        let mut started = Family::new(exposition::Kind::Counter, "lxkns_process_starts", help);
+        for (role, starts) in [role::READER, role::FRONT].into_iter().zip(&self.starts) {
+            started.push("", &[("process", role)], starts.load(Ordering::Relaxed) as f64);
+        }
+        [left, started]
     }
 
     /// Waits until the connection has ended.

@@ -105,7 +105,7 @@ impl Logins {
     ) -> Result<bool, TooMany> {
         let found = users.iter().find(|(name, _)| name == user);
         // For another's hash the same work is done, with the same end.
-        let Some((_, hash)) = found.or_else(|| users.first()) else { return Ok(false) };
+        let Some((_, hash)) = found.or_else(|| self.shared.stand_in(users, user)) else { return Ok(false) };
         // Whether there is such a user is a part of it: one that was removed may have had the same hash.
         let key = self.shared.key(&[user.as_bytes(), hash.as_bytes(), password, &[found.is_some().into()]]);
         let mut done = {
@@ -141,6 +141,13 @@ impl Logins {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The user whose hash is checked for one that does not exist: always the same for a name, and not the same for all, as
+    /// some hashes cost more than others.
+    fn stand_in<'a>(&self, users: &'a [(String, String)], name: &str) -> Option<&'a (String, String)> {
+        let first = self.key(&[name.as_bytes()])[0];
+        users.get(usize::from(first).checked_rem(users.len())?)
     }
 
     fn key(&self, parts: &[&[u8]]) -> Key {
@@ -198,6 +205,18 @@ fn network(client: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_does_not_exist_costs_as_much_as_someone() {
+        let logins = Logins::start().unwrap();
+        let users = ["alice", "bob"].map(|name| (name.to_owned(), format!("hash of {name}")));
+        let stand_in = |name: &str| logins.shared.stand_in(&users, name).unwrap().0.as_str();
+        let names: Vec<String> = (0..64).map(|number| format!("user{number}")).collect();
+        // By chance, that fails once in 2^63 times.
+        assert!(["alice", "bob"].iter().all(|user| names.iter().any(|name| stand_in(name) == *user)));
+        assert!(names.iter().all(|name| stand_in(name) == stand_in(name)));
+        assert_eq!(logins.shared.stand_in(&[], "alice"), None);
+    }
 
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 

@@ -6,6 +6,7 @@
 mod bodies;
 mod body;
 mod bucket;
+mod carried;
 mod client;
 mod conditions;
 mod confine;
@@ -135,7 +136,9 @@ async fn serve(
                     Err(error) => warn!(process = "front", "configuration not taken: {error:#}"),
                 }
             }
-            Some((Order::Left { readers, is_given_up }, _)) => server.reader().take_left(readers, is_given_up),
+            Some((Order::Left { readers, is_given_up, starts }, _)) => {
+                server.reader().take_left(readers, is_given_up, starts);
+            }
             Some((Order::Drain, _)) => break,
             Some((Order::Start(_), _)) => {}
         }

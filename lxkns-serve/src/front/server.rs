@@ -23,6 +23,7 @@ use tracing::{info, warn};
 
 use super::bodies::Bodies;
 use super::body::{self, Body};
+use super::carried::Carried;
 use super::client::{Client, Peer, is_host_known};
 use super::conditions::{is_known, max_age, tag, text};
 use super::encoding::Encoding;
@@ -50,8 +51,8 @@ const LONGEST_HEAD: usize = 16 * 1024;
 const MOST_HEADERS: usize = 64;
 /// A body that is shorter is not compressed.
 const WORTH_COMPRESSING: u64 = 1024;
-/// The most bytes of the reader's metrics.
-const LONGEST_METRICS: usize = 4 << 20;
+/// The most bytes of the reader's metrics: the longest labels, for each of eight values of a link.
+const LONGEST_METRICS: usize = 8 << 20;
 /// How long nothing is accepted after there was no room for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long an answer may go on after a new configuration has come, which may not know the client any more.
@@ -109,6 +110,7 @@ pub(super) struct Server {
     followers: Arc<Followers>,
     stopping: watch::Sender<bool>,
     stats: Stats,
+    carried: Carried,
     requests: AtomicU64,
     /// What request IDs begin with, asked for once.
     pid: u32,
@@ -143,6 +145,7 @@ impl Server {
             followers,
             stopping,
             stats,
+            carried: Carried::default(),
             requests,
             pid,
             description,
@@ -447,8 +450,9 @@ impl Server {
             Kind::Events => Some(self.followers.add(client).ok_or(Problem::FOLLOWERS)?),
             _ => None,
         };
+        let patience = self.patience(question.kind);
         let asked = self.reader.ask(question, max_age(headers));
-        let answer = tokio::time::timeout(self.settings.answer_timeout, asked).await;
+        let answer = tokio::time::timeout(patience, asked).await;
         let mut answer = answer.map_err(|_| Problem::TIMEOUT)??;
         let head = answer.head;
         if let (Content::Events, Some(following)) = (head.content, following) {
@@ -528,6 +532,12 @@ impl Server {
         Ok(response)
     }
 
+    /// How long the answer to such a question may take to begin.
+    fn patience(&self, kind: Kind) -> Duration {
+        let patience = self.settings.answer_timeout;
+        if kind.watches() { for_who_watches(patience) } else { patience }
+    }
+
     /// The description of the API, which is made once.
     fn description(&self) -> &Description {
         self.description.get_or_init(|| Description::new(&self.settings.base_path))
@@ -535,20 +545,25 @@ impl Server {
 
     /// The reader's metrics and our own. Without a reader there are only ours.
     async fn metrics(&self, headers: &HeaderMap) -> Result<Response<Body>, Problem> {
-        let asked = self.reader.ask(Question::plain(Kind::Metrics), max_age(headers));
-        let answer = tokio::time::timeout(self.settings.answer_timeout, asked).await;
-        let mut families = Vec::new();
-        if let Ok(Ok(answer)) = answer
-            && let Ok(body) = answer.whole(LONGEST_METRICS).await
-        {
-            families = serde_json::from_slice::<Vec<Family>>(&body).unwrap_or_default();
+        let asked = async {
+            let answer = self.reader.ask(Question::plain(Kind::Metrics), max_age(headers)).await?;
+            let start = answer.head.state.map(|(start, _)| start);
+            Ok::<_, Unanswered>((start, answer.whole(LONGEST_METRICS).await?))
+        };
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        let mut families = vec![Family::new(exposition::Kind::Info, "lxkns_build", "The program").with(&version, 1.0)];
+        let asked = tokio::time::timeout(self.patience(Kind::Metrics), asked).await;
+        let asked = asked.ok().and_then(Result::ok);
+        let found = asked.and_then(|(start, body)| Some((start, postcard::from_bytes::<Vec<Family>>(&body).ok()?)));
+        match found {
+            Some((start, found)) => families.extend(self.carried.of_start(start, found)),
+            None => {
+                let up = Family::new(exposition::Kind::Gauge, "lxkns_up", "Whether the host could be read");
+                families.push(up.with(&[], 0.0));
+                families.extend(self.carried.last());
+            }
         }
-        if families.is_empty() {
-            families.push(
-                Family::new(exposition::Kind::Gauge, "lxkns_up", "Whether the host could be read").with(&[], 0.0),
-            );
-        }
-        families.push(self.reader.left_metric());
+        families.extend(self.reader.metrics());
         families.extend(self.stats.families());
         let form = Form::accepted(&text(headers, &ACCEPT));
         let encoding = Encoding::accepted(&text(headers, &ACCEPT_ENCODING), &[Encoding::Gzip]);
@@ -561,6 +576,12 @@ impl Server {
         fields.extend(encoding.name().map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
         Ok(response)
     }
+}
+
+/// How long those who watch whether the service is well wait, where others wait this long. They give up after seconds, and
+/// the reader must have had the time to tell them why it is late.
+fn for_who_watches(patience: Duration) -> Duration {
+    (patience / 8).max(Duration::from_secs(4))
 }
 
 /// Where the next page of a list is: what was asked, with another cursor.

@@ -151,7 +151,7 @@ impl Answers {
 
     fn whole(&self, question: &Question, max_age: Option<Duration>) -> Answered {
         let max_age = max_age.unwrap_or(self.host.settings.max_age);
-        let got = self.scans.get(max_age);
+        let got = if question.kind.watches() { self.scans.get_soon(max_age) } else { self.scans.get(max_age) };
         if question.kind == Kind::Metrics {
             let mut families = metrics::of(got.as_deref().ok(), self.scans.figures());
             families.push(self.standing.metric());
@@ -168,19 +168,21 @@ impl Answers {
                     settings.metrics_of_links.then(|| traffic::links(host, &scan.snapshot)).into_iter().flatten(),
                 );
             }
-            let body = serde_json::to_vec(&families).unwrap_or_default();
-            return Answer::new(200, Content::Metrics, body).into();
+            let body = postcard::to_extend(&families, Vec::new()).unwrap_or_default();
+            let answer = Arc::new(Answer::new(200, Content::Metrics, body));
+            // Which start of the reader counts.
+            return Answered { answer, scan: None, state: Some((self.feed.epoch(), 0)), next: None };
         }
         let scan = match got {
             Ok(scan) => scan,
             Err(no_scan) => return Problem::from(no_scan).into(),
         };
         let made = match question.kind {
-            Kind::Ready => {
+            Kind::Ready => question.takes(&[]).and_then(|()| {
                 let left = readiness::left_words(self.left.load(Ordering::Relaxed));
                 let stuck = self.workers.words().into_iter().chain(left);
                 json(&self.standing.readiness(&scan.snapshot, stuck))
-            }
+            }),
             Kind::History => self.history(question, &scan),
             _ => {
                 let newest = self.scans.last().map_or(scan.number, |last| last.number);

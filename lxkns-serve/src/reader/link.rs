@@ -32,17 +32,22 @@ const LEAST_BODIES: usize = 4;
 /// How long the front may not read what it is told.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Where questions wait. Those of who watches whether the service is well have a thread of their own.
+/// Where questions wait. Those for metrics have a thread of their own, and so has whether the service is ready.
 #[derive(Clone)]
 pub(crate) struct Questions {
     asked: SyncSender<Job>,
-    watched: SyncSender<Job>,
+    measured: SyncSender<Job>,
+    probed: SyncSender<Job>,
 }
 
 impl Questions {
     /// Whether there was room for it.
     fn put(&self, job: Job) -> bool {
-        let questions = if job.question.kind.watches() { &self.watched } else { &self.asked };
+        let questions = match job.question.kind {
+            Kind::Metrics => &self.measured,
+            Kind::Ready => &self.probed,
+            _ => &self.asked,
+        };
         questions.try_send(job).is_ok()
     }
 }
@@ -80,13 +85,17 @@ enum Open {
 
 /// Starts the threads that find answers.
 pub(crate) fn start_workers(answers: &Arc<Answers>) -> Questions {
-    let ((asked, asks), (watched, watches)) = (sync_channel(WAITING), sync_channel(WAITING));
-    let (asks, watches) = (Arc::new(Mutex::new(asks)), Arc::new(Mutex::new(watches)));
-    for (number, receiver) in [[&asks; WORKERS].as_slice(), &[&watches]].concat().into_iter().enumerate() {
-        let (answers, receiver) = (Arc::clone(answers), Arc::clone(receiver));
+    let queue = || {
+        let (sender, receiver) = sync_channel(WAITING);
+        (sender, Arc::new(Mutex::new(receiver)))
+    };
+    let ((asked, asks), (measured, measures), (probed, probes)) = (queue(), queue(), queue());
+    let receivers = std::iter::repeat_n(asks, WORKERS).chain([measures, probes]);
+    for (number, receiver) in receivers.enumerate() {
+        let answers = Arc::clone(answers);
         std::thread::spawn(move || work(number, &answers, &receiver));
     }
-    Questions { asked, watched }
+    Questions { asked, measured, probed }
 }
 
 fn work(number: usize, answers: &Answers, jobs: &Mutex<Receiver<Job>>) {
@@ -407,19 +416,23 @@ mod tests {
     fn who_watches_waits_for_no_other_question() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let link = Arc::new(Link::new(ours, 0));
-        let ((asked, _asks), (watched, watches)) = (sync_channel(2), sync_channel(2));
-        let questions = Questions { asked, watched };
+        let ((asked, _asks), (measured, measures), (probed, probes)) =
+            (sync_channel(2), sync_channel(2), sync_channel(2));
+        let questions = Questions { asked, measured, probed };
         for id in 0..10 {
             link.begin(id).unwrap();
             link.ask(id, Question::plain(Kind::Why), None, &questions);
         }
         let is_refused = |id: u32| !link.is_open(id);
         assert!(!is_refused(1) && is_refused(2));
-        for (id, kind) in [(10, Kind::Metrics), (11, Kind::Ready)] {
-            link.begin(id).unwrap();
-            link.ask(id, Question::plain(kind), None, &questions);
-            assert!(!is_refused(id));
-            assert_eq!(watches.try_recv().unwrap().id, id);
+        // Nor does one of them wait for the other.
+        for (kind, first, taken) in [(Kind::Metrics, 10, measures), (Kind::Ready, 20, probes)] {
+            for id in first..first + 3 {
+                link.begin(id).unwrap();
+                link.ask(id, Question::plain(kind), None, &questions);
+            }
+            assert!(!is_refused(first + 1) && is_refused(first + 2));
+            assert_eq!(taken.try_iter().map(|job| job.id).collect::<Vec<_>>(), [first, first + 1]);
         }
     }
 

@@ -10,8 +10,8 @@ use lxkns_answers::Context;
 use lxkns_answers::holders::Kind as HolderKind;
 use lxkns_answers::orphans::{is_left_over, orphans};
 use lxkns_answers::release::Advice;
-use lxkns_core::model::{NamespaceType, Reader};
-use lxkns_core::relations::charges;
+use lxkns_core::model::{Namespace, NamespaceId, NamespaceType, Place, Reader};
+use lxkns_core::relations::{charges, members_seen};
 
 use super::feed::EventFigures;
 use super::scans::{BUCKETS, Figures, Scan};
@@ -31,20 +31,19 @@ pub(crate) fn of(scan: Option<&Scan>, figures: Figures) -> Vec<Family> {
 }
 
 fn of_scans(figures: Figures) -> Vec<Family> {
-    let mut seconds = Family::new(Kind::Histogram, "lxkns_scan_duration_seconds", "Duration of scans that ended");
+    let help = "Duration of scans that ended";
+    let mut seconds = Family::new(Kind::Histogram, "lxkns_scan_duration_seconds", help).of_start();
     let buckets: Vec<_> = BUCKETS.into_iter().zip(figures.counts).collect();
     seconds.push_histogram(&[], &buckets, figures.done, figures.seconds);
     let failures = Family::new(Kind::Counter, "lxkns_scan_failures", "Scans that ended without a snapshot")
         .with(&[("reason", "failed")], figures.failed as f64)
         .with(&[("reason", "timeout")], figures.timed_out as f64);
-    let build =
-        Family::new(Kind::Info, "lxkns_build", "The program").with(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
-    vec![build, seconds, failures]
+    vec![seconds, failures.of_start()]
 }
 
 /// The figures of events.
 pub(crate) fn of_events(figures: &EventFigures) -> Vec<Family> {
-    let mut told = Family::new(Kind::Counter, "lxkns_events", "Events that were reported, by kind");
+    let mut told = Family::new(Kind::Counter, "lxkns_events", "Events that were reported, by kind").of_start();
     for (kind, count) in &figures.told {
         told.push("", &[("kind", kind)], *count as f64);
     }
@@ -55,7 +54,8 @@ pub(crate) fn of_events(figures: &EventFigures) -> Vec<Family> {
     let clients = Family::new(Kind::Gauge, "lxkns_event_clients", "Clients that follow events");
     let dropped =
         Family::new(Kind::Counter, "lxkns_event_clients_dropped", "Clients that fell behind the events that are kept");
-    vec![told, lost, clients.with(&[], figures.followers as f64), dropped.with(&[], figures.outrun as f64)]
+    let dropped = dropped.with(&[], figures.outrun as f64).of_start();
+    vec![told, lost.of_start(), clients.with(&[], figures.followers as f64), dropped]
 }
 
 fn of_snapshot(scan: &Scan) -> Vec<Family> {
@@ -68,15 +68,27 @@ fn of_snapshot(scan: &Scan) -> Vec<Family> {
     let mut holders = Family::new(Kind::Gauge, "lxkns_holders", "What was seen to keep namespaces alive");
     let mut left =
         Family::new(Kind::Gauge, "lxkns_orphans", "Namespaces without a process or task, which nothing known needs");
+    let help = "Namespaces that would be orphans if no process or task that could not be seen is in them";
+    let mut may_be_left = Family::new(Kind::Gauge, "lxkns_orphans_possible", help);
     let context = Context::live(snapshot, false);
     let advice = Advice::of(context);
     let orphans = orphans(&advice, &[]);
+    // Where a process could not be read, one more namespace could have been found.
+    let another = Namespace::new(NamespaceId { dev: 0, ino: 0 }, NamespaceType::Uts);
+    let is_zero_known = members_seen(snapshot, &another);
     for ns_type in NamespaceType::ALL {
         let of_type = || snapshot.namespaces.values().filter(move |namespace| namespace.ns_type == ns_type);
         let name = ns_type.name();
-        let without = of_type().filter(|namespace| namespace.is_without_tasks()).count();
-        namespaces.push("", &[("type", name), ("state", "in-use")], (of_type().count() - without) as f64);
-        namespaces.push("", &[("type", name), ("state", "without-tasks")], without as f64);
+        let (without, used): (Vec<_>, Vec<_>) = of_type().partition(|namespace| namespace.is_without_tasks());
+        // Of those that may have some that could not be seen, neither is known.
+        let known = without.iter().filter(|namespace| members_seen(snapshot, namespace)).count();
+        let states = [("in-use", used.len()), ("without-tasks", known), ("unknown", without.len() - known)];
+        let is_told = |count: usize| count > 0 || is_zero_known;
+        for (state, of_state) in states {
+            if is_told(of_state) {
+                namespaces.push("", &[("type", name), ("state", state)], of_state as f64);
+            }
+        }
         let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
         for holder in of_type().flat_map(|namespace| &namespace.holders) {
             *kinds.entry(HolderKind::of(holder).name()).or_default() += 1;
@@ -85,8 +97,13 @@ fn of_snapshot(scan: &Scan) -> Vec<Family> {
             holders.push("", &[("type", name), ("kind", kind)], count as f64);
         }
         let of_type = orphans.iter().filter(|(who, _)| who.is_leak()).flat_map(|(_, orphans)| orphans);
-        let of_type = of_type.filter(|orphan| orphan.namespace.ns_type == ns_type && is_left_over(orphan));
-        left.push("", &[("type", name)], of_type.count() as f64);
+        let of_type = of_type.filter(|orphan| orphan.namespace.ns_type == ns_type);
+        let (certain, possible): (Vec<_>, Vec<_>) = of_type.partition(|orphan| is_left_over(orphan));
+        for (family, orphans) in [(&mut left, certain), (&mut may_be_left, possible)] {
+            if is_told(orphans.len()) {
+                family.push("", &[("type", name)], orphans.len() as f64);
+            }
+        }
     }
     let help = "Namespaces that count towards the limits of the initial user namespace, of all users together";
     let mut charged = Family::new(Kind::Gauge, "lxkns_namespaces_charged", help);
@@ -94,7 +111,9 @@ fn of_snapshot(scan: &Scan) -> Vec<Family> {
     let initial = users.find(|namespace| namespace.initial);
     if let Some(counts) = initial.and_then(|initial| charges(snapshot, initial.id)) {
         for (ns_type, count) in NamespaceType::ALL.into_iter().zip(counts) {
-            charged.push("", &[("type", ns_type.name())], count as f64);
+            if count > 0 || is_zero_known {
+                charged.push("", &[("type", ns_type.name())], count as f64);
+            }
         }
     }
     let mut causes: BTreeMap<(&str, &str), u64> = BTreeMap::new();
@@ -116,6 +135,7 @@ fn of_snapshot(scan: &Scan) -> Vec<Family> {
         namespaces,
         holders,
         left,
+        may_be_left,
         charged,
         count("lxkns_processes", "Processes that were found", snapshot.processes.len()),
         blind,
@@ -124,8 +144,56 @@ fn of_snapshot(scan: &Scan) -> Vec<Family> {
         Family::new(Kind::Gauge, "lxkns_scan_timestamp_seconds", "When the scan of these figures began")
             .with(&[], began),
     ];
-    if let Some(containers) = &snapshot.annotations.containers {
+    let is_blind = snapshot.gaps.iter().any(|gap| gap.place == Place::Containers);
+    if let Some(containers) = snapshot.annotations.containers.as_ref().filter(|all| !all.list.is_empty() || !is_blind) {
         families.push(count("lxkns_containers", "Containers that were recognized", containers.list.len()));
     }
     families
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant, SystemTime};
+
+    use lxkns_core::Snapshot;
+    use lxkns_core::model::{DiscoveryOptions, Errno, Gap, Host, Namespace, NamespaceId, Object, Operation, Pid};
+
+    use super::*;
+
+    /// The series of a snapshot with one network namespace without tasks, with these gaps.
+    fn told(gaps: Vec<Gap>) -> Vec<String> {
+        let options = DiscoveryOptions::everything();
+        let mut snapshot = Snapshot::empty(options, Host::default(), SystemTime::UNIX_EPOCH);
+        let id = NamespaceId { dev: 4, ino: 4_026_532_000 };
+        snapshot.namespaces.insert(id, Namespace::new(id, NamespaceType::Net));
+        snapshot.gaps = gaps;
+        let snapshot = Arc::new(snapshot);
+        let (began, began_at, took) = (Instant::now(), SystemTime::UNIX_EPOCH, Duration::ZERO);
+        let scan = Scan { number: 1, snapshot, began, took, began_at };
+        let text = crate::exposition::write(&of_snapshot(&scan), crate::exposition::Form::Prometheus);
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn zero_is_said_only_where_it_is_known() {
+        const NET: [&str; 4] = [
+            "lxkns_namespaces{type=\"net\",state=\"without-tasks\"}",
+            "lxkns_namespaces{type=\"net\",state=\"unknown\"}",
+            "lxkns_orphans{type=\"net\"}",
+            "lxkns_orphans_possible{type=\"net\"}",
+        ];
+        const UTS: &str = "lxkns_orphans{type=\"uts\"}";
+        let value = |told: &[String], series: &str| {
+            told.iter().find_map(|line| line.strip_prefix(series)?.trim().parse::<f64>().ok())
+        };
+        let seen = told(Vec::new());
+        assert_eq!(NET.map(|series| value(&seen, series)), [Some(1.0), Some(0.0), Some(1.0), Some(0.0)], "{seen:?}");
+        assert_eq!(value(&seen, UTS), Some(0.0));
+        let denied = Errno::new(13).unwrap();
+        let hidden = Gap::failed(Place::Processes, Object::Process(Pid(4000)), Operation::OPEN, denied);
+        let blind = told(vec![hidden.unwrap()]);
+        assert_eq!(NET.map(|series| value(&blind, series)), [None, Some(1.0), None, Some(1.0)], "{blind:?}");
+        assert_eq!(value(&blind, UTS), None);
+    }
 }

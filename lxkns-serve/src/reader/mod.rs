@@ -2,7 +2,7 @@
 //! the supervisor says.
 //!
 //! Five kinds of threads: two for each connection to the front, of which one reads frames and hands out pieces of bodies, the
-//! other events; a few that find answers, one of them for who watches the service; one that scans; one that follows what
+//! other events; a few that find answers, two of them for who watches the service; one that scans; one that follows what
 //! happens. The first thread listens to the supervisor, and says that the process is alive.
 
 mod answers;

@@ -36,6 +36,11 @@ pub(crate) enum NoScan {
 /// Scans that clients have made take one part in so many of the time at most.
 const PARTS: u32 = 4;
 
+/// How long those who watch whether the service is well wait for a scan that may take this long. They give up after seconds.
+fn for_who_watches(timeout: Duration) -> Duration {
+    (timeout / 8).max(Duration::from_secs(2))
+}
+
 /// How long scans took, as a histogram: the upper bounds of its buckets in seconds.
 pub(crate) const BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
@@ -97,6 +102,10 @@ impl Scans {
     ///
     /// It failed, or takes too long.
     pub(crate) fn get(&self, max_age: Duration) -> Result<Arc<Scan>, NoScan> {
+        self.get_within(max_age, self.timeout)
+    }
+
+    fn get_within(&self, max_age: Duration, patience: Duration) -> Result<Arc<Scan>, NoScan> {
         let is_enough = |scan: &Scan| scan.began.elapsed() <= max_age.max(self.least_age(scan));
         let state = self.state();
         let has_just_failed = state.failed.is_some_and(|failed| failed.elapsed() < self.min_age);
@@ -106,7 +115,24 @@ impl Scans {
             return Err(failure);
         }
         drop(state);
-        self.wait(None, is_enough)
+        self.wait(None, patience, is_enough)
+    }
+
+    /// The same for those who watch whether the service is well. They do not wait for a scan that takes long: they get the
+    /// last one, as long as the one that runs may still end in time.
+    ///
+    /// # Errors
+    ///
+    /// It failed or takes too long, or the first has not ended yet.
+    pub(crate) fn get_soon(&self, max_age: Duration) -> Result<Arc<Scan>, NoScan> {
+        let patience = for_who_watches(self.timeout).min(self.timeout);
+        let late = match self.get_within(max_age, patience) {
+            Err(late @ NoScan::TimedOut(_)) => late,
+            got => return got,
+        };
+        let state = self.state();
+        let may_end = state.running.is_none_or(|began| began.elapsed() <= self.timeout);
+        state.last.clone().filter(|_| may_end && state.failure.is_none()).ok_or(late)
     }
 
     /// How old a scan must be before clients can have another made: a client that never takes an old one must not keep a core
@@ -121,25 +147,31 @@ impl Scans {
     ///
     /// It failed, or takes too long.
     pub(crate) fn since(&self, then: Instant) -> Result<Arc<Scan>, NoScan> {
-        self.wait(Some(then), |scan| scan.began >= then)
+        self.wait(Some(then), self.timeout, |scan| scan.began >= then)
     }
 
     /// The last scan if it is good enough; or the next that ends, if it did not begin before `then`, or else the one after.
-    fn wait(&self, then: Option<Instant>, is_enough: impl Fn(&Scan) -> bool) -> Result<Arc<Scan>, NoScan> {
+    /// Each may take so long.
+    fn wait(
+        &self,
+        then: Option<Instant>,
+        patience: Duration,
+        is_enough: impl Fn(&Scan) -> bool,
+    ) -> Result<Arc<Scan>, NoScan> {
         let mut state = self.state();
         let is_late = then.is_some_and(|then| state.running.is_some_and(|began| began < then));
-        let ends = if is_late { 2 } else { 1 };
-        let end = Instant::now() + if is_late { self.timeout * 2 } else { self.timeout };
+        let ends: u32 = if is_late { 2 } else { 1 };
+        let end = Instant::now() + patience * ends;
         if let Some(last) = state.last.as_ref().filter(|last| is_enough(last)) {
             return Ok(Arc::clone(last));
         }
         let before = state.ended;
         state.wanted |= state.running.is_none() || is_late;
         self.changed.notify_all();
-        while state.ended - before < ends {
+        while state.ended - before < u64::from(ends) {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(NoScan::TimedOut(self.timeout));
+                return Err(NoScan::TimedOut(patience));
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -199,3 +199,44 @@ fn clients_that_want_new_scans_all_the_time_get_some() {
     }
     assert!(begins.try_iter().count() >= 3, "there is one again when the last is old enough");
 }
+
+#[test]
+fn who_watches_gets_the_last_scan_while_the_next_takes_long() {
+    const NOW: Duration = Duration::ZERO;
+    // Two seconds of patience, and a minute for each scan.
+    let (scans, result, begins) = scans(Duration::from_secs(16));
+    let first = scans.get_soon(LONG);
+    assert_eq!(first.unwrap_err(), NoScan::TimedOut(Duration::from_secs(2)), "there is none yet");
+    result.send(Ok(snapshot())).unwrap();
+    assert_eq!(scans.get(LONG).unwrap().number, 1);
+    begins.recv().unwrap();
+    // The next does not end.
+    assert_eq!(scans.get_soon(NOW).unwrap().number, 1);
+    begins.recv().unwrap();
+    result.send(Err("no procfs".to_owned())).unwrap();
+    while scans.figures().failed == 0 {
+        std::thread::yield_now();
+    }
+    // After a failure the last one is no longer good.
+    assert_eq!(scans.get_soon(NOW).unwrap_err(), NoScan::TimedOut(Duration::from_secs(2)));
+}
+
+#[test]
+fn who_watches_hears_of_a_scan_that_hangs() {
+    const SHORT: Duration = Duration::from_millis(1);
+    let (scans, result, begins) = scans(SHORT);
+    // In a millisecond it is given up before it ends, or not.
+    let _ = scans.get(LONG);
+    begins.recv().unwrap();
+    result.send(Ok(snapshot())).unwrap();
+    while scans.figures().done == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(scans.get(LONG).unwrap().number, 1);
+    assert_eq!(scans.get(Duration::ZERO).unwrap_err(), NoScan::TimedOut(SHORT));
+    begins.recv().unwrap();
+    while scans.stuck().is_none() {
+        std::thread::yield_now();
+    }
+    assert_eq!(scans.get_soon(Duration::ZERO).unwrap_err(), NoScan::TimedOut(SHORT));
+}

@@ -15,9 +15,14 @@ use crate::exposition::{Family, Kind};
 
 /// The most series of a metric.
 const MOST: usize = 1000;
+/// The most bytes of their labels. Names of the greatest length that the kernel takes fit in.
+const MOST_BYTES: usize = 512 << 10;
 
 /// The names of a network namespace, as labels: that of its container, and that in `ip netns`. Both are empty for the host's.
 type Names = (String, String);
+
+/// Whose a series is, and what it is about.
+type Key<W> = (Names, W);
 
 /// The names of a network namespace; `None` where it has none and is not the host's.
 fn names(snapshot: &Snapshot, id: NamespaceId) -> Option<Names> {
@@ -30,10 +35,17 @@ fn names(snapshot: &Snapshot, id: NamespaceId) -> Option<Names> {
     is_named.then_some((container, netns))
 }
 
-/// The series of a metric as it is: as many as there may be, and how many more there would be.
-fn bounded<K: Ord, V>(all: BTreeMap<K, V>, unnamed: usize) -> (Vec<(K, V)>, usize) {
-    let omitted = all.len().saturating_sub(MOST) + unnamed;
-    (all.into_iter().take(MOST).collect(), omitted)
+/// The series of a metric as it is, by whose they are and what: as many as there may be, and how many more there would be.
+/// Whoever chooses long names does not keep out what other metrics tell.
+fn bounded<W: AsRef<str> + Ord, V>(all: BTreeMap<Key<W>, V>, unnamed: usize) -> (Vec<(Key<W>, V)>, usize) {
+    let (count, mut bytes) = (all.len(), 0);
+    let mut has_room = |((container, netns), what): &Key<W>| {
+        bytes += container.len() + netns.len() + what.as_ref().len();
+        bytes <= MOST_BYTES
+    };
+    let kept: Vec<_> = all.into_iter().take(MOST).take_while(|(key, _)| has_room(key)).collect();
+    let omitted = count - kept.len() + unnamed;
+    (kept, omitted)
 }
 
 fn omitted(of: &str, count: usize) -> Family {
@@ -130,8 +142,17 @@ mod tests {
 
     #[test]
     fn what_is_too_much_is_counted() {
-        let all: BTreeMap<usize, ()> = (0..MOST + 7).map(|number| (number, ())).collect();
-        let (kept, omitted) = bounded(all, 3);
+        let all = |count: usize, length: usize| {
+            let name = |number: usize| format!("{number:0length$}");
+            let series = (0..count).map(|number| (((name(number), String::new()), "tcp"), number));
+            bounded(series.collect(), 3)
+        };
+        let (kept, omitted) = all(MOST + 7, 8);
         assert_eq!((kept.len(), omitted), (MOST, 10));
+        assert!(kept.iter().map(|(_, number)| *number).eq(0..MOST));
+        // Names of 255 bytes, as the kernel's longest, all fit; longer ones are for engines.
+        assert_eq!(all(MOST, 255).0.len(), MOST);
+        let (kept, omitted) = all(MOST, 4096);
+        assert_eq!((kept.len(), omitted), (MOST_BYTES / 4099, MOST - MOST_BYTES / 4099 + 3));
     }
 }

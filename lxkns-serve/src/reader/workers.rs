@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use crate::exposition::{Family, Kind};
 
-/// How many threads find answers, beside the one for who watches.
+/// How many threads find answers, beside those for who watches.
 pub(super) const WORKERS: usize = 4;
+/// All of them.
+const ALL: usize = WORKERS + 2;
 
-/// All of them: the last is the one for who watches.
+/// All of them: the last two are for metrics, and for whether the service is ready.
 pub(crate) struct Workers {
     /// Since when each has been at an answer.
-    since: Mutex<[Option<Instant>; WORKERS + 1]>,
+    since: Mutex<[Option<Instant>; ALL]>,
     /// How long it may take.
     patience: Duration,
 }
@@ -23,7 +25,7 @@ impl Workers {
         Self { since: Mutex::default(), patience }
     }
 
-    fn since(&self) -> MutexGuard<'_, [Option<Instant>; WORKERS + 1]> {
+    fn since(&self) -> MutexGuard<'_, [Option<Instant>; ALL]> {
         self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -35,7 +37,7 @@ impl Workers {
         found
     }
 
-    fn are_stuck(&self) -> [bool; WORKERS + 1] {
+    fn are_stuck(&self) -> [bool; ALL] {
         self.since().map(|since| since.is_some_and(|since| since.elapsed() > self.patience))
     }
 
@@ -46,15 +48,16 @@ impl Workers {
 
     /// That in words, where it is any.
     pub(super) fn words(&self) -> Option<String> {
-        let (stuck, all) = (self.stuck(), WORKERS + 1);
+        let (stuck, all) = (self.stuck(), ALL);
         let seconds = self.patience.as_secs_f64();
         (stuck > 0).then(|| format!("{stuck} of {all} threads that find answers have not ended within {seconds} s"))
     }
 
-    /// Why nothing is answered any more, if so: no thread is left for questions, or none for who watches.
+    /// Why something is not answered any more, if so: no thread is left for questions, for metrics, or for whether the
+    /// service is ready.
     pub(super) fn give_up(&self) -> Option<String> {
-        let [questions @ .., watches] = self.are_stuck();
-        self.words().filter(|_| watches || questions.iter().all(|is_stuck| *is_stuck))
+        let [questions @ .., measures, probes] = self.are_stuck();
+        self.words().filter(|_| measures || probes || questions.iter().all(|is_stuck| *is_stuck))
     }
 
     /// As a metric.
@@ -91,19 +94,21 @@ mod tests {
         assert_eq!((workers.stuck(), workers.words(), workers.give_up()), (0, None, None));
         let mut hung: Vec<_> = (0..WORKERS - 1).map(|number| hang(&workers, number)).collect();
         assert_eq!(workers.stuck(), 3);
-        assert!(workers.words().unwrap().starts_with("3 of 5 threads"));
+        assert!(workers.words().unwrap().starts_with("3 of 6 threads"));
         assert_eq!(workers.give_up(), None, "one is left");
         hung.push(hang(&workers, WORKERS - 1));
-        assert!(workers.give_up().unwrap().starts_with("4 of 5 threads"));
+        assert!(workers.give_up().unwrap().starts_with("4 of 6 threads"));
         for (ends, thread) in hung {
             drop(ends);
             thread.join().unwrap();
         }
         assert_eq!((workers.stuck(), workers.give_up()), (0, None));
-        let (ends, thread) = hang(&workers, WORKERS);
-        assert!(workers.give_up().is_some(), "nobody is left for who watches");
-        drop(ends);
-        thread.join().unwrap();
+        for number in [WORKERS, WORKERS + 1] {
+            let (ends, thread) = hang(&workers, number);
+            assert!(workers.give_up().is_some(), "nobody is left for who watches");
+            drop(ends);
+            thread.join().unwrap();
+        }
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(super) struct Child {
     due: Instant,
     /// Those that did not end when they were killed.
     left: Vec<Left>,
+    /// How many were started.
+    starts: u64,
 }
 
 /// A process that was killed and waits in the kernel.
@@ -57,7 +59,7 @@ struct Running {
 
 impl Child {
     pub(super) fn new(role: &'static str) -> Self {
-        Self { role, running: None, pause: FIRST_PAUSE, due: Instant::now(), left: Vec::new() }
+        Self { role, running: None, pause: FIRST_PAUSE, due: Instant::now(), left: Vec::new(), starts: 0 }
     }
 
     /// Whether there is one.
@@ -83,6 +85,11 @@ impl Child {
     /// How many were killed and have not ended.
     pub(super) fn left(&self) -> usize {
         self.left.len()
+    }
+
+    /// How many were started so far.
+    pub(super) fn starts(&self) -> u64 {
+        self.starts
     }
 
     /// Whether so many were left behind that no other is started.
@@ -117,7 +124,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// The program cannot be run, which is fatal the first time only.
+    /// There is no descriptor left for a socket. A program that cannot be run is tried again later.
     pub(super) fn start(&mut self, order: &Order, fds: &[BorrowedFd<'_>]) -> anyhow::Result<()> {
         let (ours, theirs) = control::pair().context("socketpair")?;
         let mut command = Command::new(OWN_PROGRAM);
@@ -136,6 +143,7 @@ impl Child {
         let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
         let pidfd = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
         info!(process = self.role, pid = process.id(), "started");
+        self.starts += 1;
         let now = Instant::now();
         self.running = Some(Running {
             process,
@@ -248,7 +256,8 @@ impl Child {
         Some(Left { process: running.process, pidfd: running.pidfd })
     }
 
-    fn postpone(&mut self, now: Instant) {
+    /// Has the next one started later.
+    pub(super) fn postpone(&mut self, now: Instant) {
         self.due = now + self.pause;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }

@@ -37,6 +37,8 @@ const ACCESS: &str = "lxknsd-access";
 
 /// How long a process may say nothing.
 const SILENCE: Duration = Duration::from_secs(30);
+/// How long it takes to try to join them again where there was no descriptor.
+const UNTIL_NEXT_TRY: Duration = Duration::from_secs(1);
 /// How often the front may have itself joined with the reader anew.
 const BETWEEN_LINKS: Duration = Duration::from_millis(50);
 
@@ -67,6 +69,9 @@ pub(crate) fn run(args: &Args, access: Access, web: Option<Web>) -> anyhow::Resu
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).context("be undumpable")?;
     let systemd = Systemd::of_environment();
     let listeners = listeners::open(args, &access)?;
+    let sources = args.sources().absolute().context("current directory")?;
+    // The file system that it was started in can be unmounted.
+    std::env::set_current_dir("/").context("chdir")?;
     // A low port may have taken one.
     powers::hold();
     let mut settings = args.settings();
@@ -79,15 +84,16 @@ pub(crate) fn run(args: &Args, access: Access, web: Option<Web>) -> anyhow::Resu
         front: Child::new(role::FRONT),
         settings,
         web,
-        sources: args.sources(),
+        sources,
         access,
         is_insecure: args.insecure_listen,
         listeners,
         link: None,
         link_due: Instant::now(),
+        is_join_due: false,
         systemd,
         is_ready: false,
-        left: 0,
+        told: None,
     };
     let ended = supervisor.serve(&signals);
     supervisor.systemd.stopping();
@@ -119,10 +125,12 @@ struct Supervisor {
     link: Option<OwnedFd>,
     /// When the front may have another.
     link_due: Instant,
+    /// Whether there was no descriptor for one.
+    is_join_due: bool,
     systemd: Systemd,
     is_ready: bool,
-    /// How many readers were left behind, as the others were told last.
-    left: usize,
+    /// How the processes stand, as they were told last.
+    told: Option<Order>,
 }
 
 impl Supervisor {
@@ -130,7 +138,7 @@ impl Supervisor {
     fn serve(&mut self, signals: &OwnedFd) -> anyhow::Result<()> {
         loop {
             self.start_those_due()?;
-            self.tell_left();
+            self.tell_how_all_stand();
             match self.wait(signals)? {
                 Wish::None => {}
                 Wish::Reload => {
@@ -145,8 +153,8 @@ impl Supervisor {
             self.reader.hear();
             self.front.hear();
             let now = Instant::now();
-            if now >= self.link_due && self.front.take_unlinked() {
-                self.join()?;
+            if now >= self.link_due && (self.front.take_unlinked() || self.is_join_due) {
+                self.join();
             }
             for child in [&mut self.reader, &mut self.front] {
                 child.end_if_silent(now, SILENCE);
@@ -172,33 +180,48 @@ impl Supervisor {
         if !reader && !front {
             return Ok(());
         }
+        match self.start(reader, front) {
+            // The service has run: there is no descriptor or memory left, and there may be again.
+            Err(error) if self.is_ready => {
+                warn!("not started: {error:#}");
+                for child in [&mut self.reader, &mut self.front].into_iter().filter(|child| !child.is_there()) {
+                    child.postpone(Instant::now());
+                }
+                Ok(())
+            }
+            started => started,
+        }
+    }
+
+    fn start(&mut self, reader: bool, front: bool) -> anyhow::Result<()> {
         let start = Order::Start(Box::new(self.settings.clone()));
         if reader {
             self.reader.start(&start, &[])?;
-            self.reader.tell(&self.order_of_left(), &[]);
         }
         if front {
+            for listener in &self.listeners {
+                // The front before may have changed that: one that waits for a client serves no other.
+                rustix::io::ioctl_fionbio(listener.as_fd(), true).context("make a listener non-blocking")?;
+            }
             let mut fds: Vec<BorrowedFd<'_>> = self.listeners.iter().map(Listener::as_fd).collect();
             let web = self.web.as_ref().map(|web| memory::seal("lxknsd-web", web)).transpose()?;
             let access = self.sources.are_some().then(|| memory::seal(ACCESS, &self.access)).transpose()?;
             fds.extend([&web, &access].into_iter().flatten().map(|memory| memory.as_fd()));
             self.front.start(&start, &fds)?;
-            self.front.tell(&self.order_of_left(), &[]);
         }
-        self.join()
+        self.join();
+        Ok(())
     }
 
-    /// Says how many readers were left behind, where that has changed.
-    fn tell_left(&mut self) {
-        if std::mem::replace(&mut self.left, self.reader.left()) != self.left {
-            let order = self.order_of_left();
+    /// Says how the processes stand, where that has changed, as it does when one is started.
+    fn tell_how_all_stand(&mut self) {
+        let (readers, is_given_up) = (self.reader.left(), self.reader.is_given_up());
+        let order = Order::Left { readers, is_given_up, starts: [self.reader.starts(), self.front.starts()] };
+        if self.told.as_ref() != Some(&order) {
             self.reader.tell(&order, &[]);
             self.front.tell(&order, &[]);
+            self.told = Some(order);
         }
-    }
-
-    fn order_of_left(&self) -> Order {
-        Order::Left { readers: self.reader.left(), is_given_up: self.reader.is_given_up() }
     }
 
     /// Reads again who may connect and ask. Where something about it is wrong, all stays as it was.
@@ -230,18 +253,25 @@ impl Supervisor {
     }
 
     /// Joins both processes anew, where both are there.
-    fn join(&mut self) -> anyhow::Result<()> {
+    fn join(&mut self) {
         self.part();
         self.link_due = Instant::now() + BETWEEN_LINKS;
-        if self.reader.is_there() && self.front.is_there() {
-            let (of_front, of_reader) =
-                rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-                    .context("socketpair")?;
-            self.reader.tell(&Order::Link, &[of_reader.as_fd()]);
-            self.front.tell(&Order::Link, &[of_front.as_fd()]);
-            self.link = Some(of_front);
+        self.is_join_due = false;
+        if !self.reader.is_there() || !self.front.is_there() {
+            return;
         }
-        Ok(())
+        match rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
+            Ok((of_front, of_reader)) => {
+                self.reader.tell(&Order::Link, &[of_reader.as_fd()]);
+                self.front.tell(&Order::Link, &[of_front.as_fd()]);
+                self.link = Some(of_front);
+            }
+            Err(error) => {
+                warn!(%error, "not joined");
+                self.is_join_due = true;
+                self.link_due = Instant::now() + UNTIL_NEXT_TRY;
+            }
+        }
     }
 
     /// Ends the connection of both, whoever has an end of it.
@@ -256,7 +286,8 @@ impl Supervisor {
     fn wait(&self, signals: &OwnedFd) -> anyhow::Result<Wish> {
         let (now, children) = (Instant::now(), [&self.reader, &self.front]);
         let points = children.into_iter().map(|child| child.next(now, SILENCE)).chain(self.systemd.next());
-        let points = points.chain(self.front.is_unlinked().then_some(self.link_due));
+        let is_join_due = self.front.is_unlinked() || self.is_join_due;
+        let points = points.chain(is_join_due.then_some(self.link_due));
         let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
         for fd in children.into_iter().flat_map(Child::fds) {
             fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));

@@ -530,7 +530,7 @@ fn checked() {
     let open = ["--listen", "0.0.0.0:5010,127.0.0.1:1,unix:/run/a"];
     let (code, said) = check(&format!("{SERVICE}}}\n{users}"), &open);
     assert_eq!(code, Some(0), "{said}");
-    let how = "(TLS 1.2 or 1.3, with a password (1 users))";
+    let how = "(TLS 1.2 or 1.3, with a password (1 user))";
     assert_eq!(
         said,
         format!(

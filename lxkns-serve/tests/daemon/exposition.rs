@@ -13,6 +13,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("exposition::prometheus_finds_nothing_wrong_with_the_metrics", checked),
         test("exposition::metrics_keep_the_rules_of_openmetrics", openmetrics),
+        test("exposition::what_is_counted_stays_counted_when_the_reader_is_replaced", restarted),
     ]
 }
 
@@ -43,6 +44,34 @@ fn checked() {
     drop(input);
     let said = check.wait_with_output().unwrap();
     assert!(said.status.success() && said.stdout.is_empty() && said.stderr.is_empty(), "{said:?}\n{text}");
+}
+
+fn restarted() {
+    const SCANS: &str = "lxkns_scan_duration_seconds_count";
+    let daemon = Daemon::start(&[]);
+    let scan = || daemon.get("/api/v1/namespaces", &["Cache-Control: no-cache"]).status == 200;
+    assert!(scan() && scan());
+    let starts = |process| daemon.metric(&format!("lxkns_process_starts_total{{process=\"{process}\"}}"));
+    let (before, began) = (daemon.metric(SCANS), start_time(&daemon));
+    assert!(before >= 2.0, "{before}");
+    assert_eq!([starts("reader"), starts("front")], [1.0, 1.0]);
+    let reader = daemon.process("reader").unwrap();
+    assert!(Command::new("kill").args(["-KILL", &reader.to_string()]).status().unwrap().success());
+    daemon.logged(|line| line["message"] == "started" && line["process"] == "reader");
+    assert!((0..100).any(|_| scan()));
+    let after = daemon.metric(SCANS);
+    assert!(after > before, "{before} scans, then {after}");
+    assert_eq!([starts("reader"), starts("front")], [2.0, 1.0]);
+    assert!(start_time(&daemon) >= began);
+}
+
+/// When the reader was started, which is between the start of the host and now.
+fn start_time(daemon: &Daemon) -> f64 {
+    let began = daemon.metric("lxkns_process_start_time_seconds{process=\"reader\"}");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let up: f64 = std::fs::read_to_string("/proc/uptime").unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(now - up - 2.0 < began && began < now + 2.0, "{began}, {now}, up {up}");
+    began
 }
 
 /// What was said of a family before its samples.

@@ -61,6 +61,10 @@ fn confined() {
         assert_eq!(field(front, "Uid"), "65534\t65534\t65534\t65534");
         assert_eq!((field(front, "Gid").as_str(), field(front, "Groups").trim()), ("65534\t65534\t65534\t65534", ""));
         assert_ne!(field(reader, "CapEff"), NONE);
+        // None keeps the file system busy that the service was started in.
+        for pid in [daemon.pid(), reader, front] {
+            assert_eq!(std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap().as_os_str(), "/");
+        }
         // No variables, and sockets alone but for what the runtime waits with and the log.
         let environment = std::fs::read(format!("/proc/{front}/environ")).unwrap();
         assert!(environment.is_empty(), "{}", environment.escape_ascii());

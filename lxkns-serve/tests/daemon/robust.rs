@@ -27,8 +27,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("robust::one_place_is_enough_for_two_listeners", one_place),
         test("robust::without_descriptors_clients_wait_and_the_log_says_so_once", no_descriptors),
         test("robust::few_descriptors_make_fewer_places", few_descriptors),
+        test("robust::a_supervisor_without_descriptors_waits_for_some", supervisor_without_descriptors),
         test("robust::no_deadline_follows_the_time_of_day", clocks),
         test("robust::stopped_processes_are_replaced", stopped),
+        test("robust::who_watches_is_answered_while_the_reader_is_stopped", watched),
         test("robust::a_full_disk_under_the_log_ends_nothing", full_log),
         test("robust::a_log_that_nobody_reads_holds_nothing_up", stuck_log),
     ]
@@ -210,6 +212,29 @@ fn no_descriptors() {
     assert_eq!(daemon.process("front"), Some(front));
 }
 
+fn supervisor_without_descriptors() {
+    let daemon = Daemon::start(&[]);
+    let supervisor = rustix::process::Pid::from_raw(daemon.pid() as i32);
+    let limit = |current| {
+        let limits = Rlimit { current: Some(current), maximum: before().maximum };
+        rustix::process::prlimit(supervisor, Resource::Nofile, limits).unwrap().current
+    };
+    // As many as it waits for, all of which are in use: standard streams, signals and listeners.
+    let most = limit(6);
+    let reader = daemon.process("reader").unwrap();
+    assert!(Command::new("kill").args(["-KILL", &reader.to_string()]).status().unwrap().success());
+    let told = daemon.logged(|line| line["message"].as_str().is_some_and(|said| said.starts_with("not started")));
+    assert!(told["message"].as_str().unwrap().contains("Too many open files"), "{told}");
+    assert_eq!(daemon.get("/healthz", &[]).status, 200, "the front goes on");
+    limit(most.unwrap());
+    assert!((0..100).any(|_| daemon.get("/api/v1/namespaces", &["Cache-Control: no-cache"]).status == 200));
+}
+
+/// The limits of this process, which are those of what it starts.
+fn before() -> Rlimit {
+    rustix::process::getrlimit(Resource::Nofile)
+}
+
 fn few_descriptors() {
     let daemon = Daemon::start_by(|socket| {
         let mut command = Command::new("sh");
@@ -266,6 +291,34 @@ fn clocks() {
     }
     assert!(seen > 40, "{seen} files");
     assert_eq!(asking, [("scans.rs".into(), 1)]);
+}
+
+fn watched() {
+    let daemon = Daemon::start(&["--scan-timeout", "8"]);
+    assert_eq!(daemon.get("/api/v1/namespaces", &[]).status, 200);
+    let reader = daemon.process("reader").unwrap();
+    let signal =
+        |name: &str| assert!(Command::new("kill").args([name, &reader.to_string()]).status().unwrap().success());
+    signal("-STOP");
+    // More than there are places for.
+    let metrics: Vec<_> = (0..40)
+        .map(|_| {
+            let mut stream = daemon.connect();
+            stream.write_all(request("GET", "/metrics", &[]).as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(daemon.get("/healthz", &[]).status, 200);
+    let ready = daemon.get("/readyz", &[]);
+    assert_eq!((ready.status, ready.json()["type"].as_str()), (504, Some("urn:lxkns:problem:timeout")));
+    for mut stream in metrics {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        assert!(text.starts_with("HTTP/1.1 200 ") && text.contains("\nlxkns_up 0\n"), "{text}");
+    }
+    assert_eq!(daemon.process("reader"), Some(reader), "it was not replaced meanwhile");
+    signal("-CONT");
+    assert!((0..100).any(|_| daemon.get("/readyz", &[]).status == 200));
 }
 
 fn stopped() {

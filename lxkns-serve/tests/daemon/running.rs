@@ -52,7 +52,10 @@ impl Daemon {
     pub(crate) fn start_unready(arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
         Self::spawn(|socket| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_lxknsd"));
-            command.args(["--log", "json", "--listen", "127.0.0.1:0", "--scan-timeout", "240"]);
+            command.args(["--log", "json", "--listen", "127.0.0.1:0"]);
+            if !arguments.contains(&"--scan-timeout") {
+                command.args(["--scan-timeout", "240"]);
+            }
             // A test asks again as soon as it has changed something.
             if !arguments.contains(&"--min-age") {
                 command.args(["--min-age", "0"]);

@@ -78,10 +78,10 @@ impl Files {
     /// The text of a file of procfs; empty where this kernel has no such file.
     pub(super) fn of_proc(&self, proc: &ProcRoot, path: &str) -> Vec<u8> {
         let mut text = Vec::new();
-        match proc.dir().read(path, &mut text) {
+        match proc.read_own(path, &mut text) {
             Ok(_) => text,
-            Err(errno) => {
-                self.note(&proc.path().join(path), READ, errno);
+            Err(failure) => {
+                self.note(&proc.path().join(path), READ, failure);
                 Vec::new()
             }
         }
