@@ -69,7 +69,8 @@ fn for_each_socket(process: impl AsFd, mut each: impl FnMut(RawFd, u64) -> bool)
         let link = match rustix::fs::readlinkat(&fds, entry.file_name(), std::mem::take(&mut buffer)) {
             Ok(link) => link,
             // It was closed.
-            Err(_) => continue,
+            Err(Errno::NOENT) => continue,
+            Err(errno) => return Err(errno),
         };
         buffer = link.into_bytes();
         let inode =
