@@ -104,13 +104,22 @@ pub(super) fn tests() -> Vec<Test> {
     ];
     const USER: &[Need] = needs![Program("setpriv")];
     const SERVICE_DOCKER: &[Need] =
-        needs![Image, Program("dockerd"), Program("docker"), Program("runc"), Program("iptables")];
+        needs![Image, Program("dockerd"), Program("docker"), Program("ctr"), Program("runc"), Program("iptables")];
     const SERVICE_PODMAN: &[Need] = needs![
         Image,
         Program("podman"),
         Program("conmon"),
         Program("crun"),
         File("/usr/lib/podman/netavark"),
+        Program("iptables"),
+    ];
+    const SERVICE_POD: &[Need] = needs![
+        Image,
+        Program("containerd"),
+        Program("ctr"),
+        Program("runc"),
+        Program("tail"),
+        File("/usr/lib/cni/bridge"),
         Program("iptables"),
     ];
     const GUIDE_DOCKER: &[Need] = needs![
@@ -206,6 +215,12 @@ pub(super) fn tests() -> Vec<Test> {
         engine("engine_hosts::service::docker", SERVICE_DOCKER, service::docker),
         engine("engine_hosts::service::denied", DOCKER, service::denied),
         engine("engine_hosts::service::podman", SERVICE_PODMAN, service::podman),
+        engine("engine_hosts::service::pod", SERVICE_POD, service::pod),
+        engine(
+            "engine_hosts::service::systemd",
+            systemd_and![Image, Program("tar"), Program("gzip"), Program("systemd-sysusers")],
+            service::systemd,
+        ),
         engine("engine_hosts::forged::by_a_user", USER, forged::by_a_user),
     ]
 }
