@@ -7,7 +7,8 @@ use crate::names;
 use crate::text::errors;
 use crate::text::escape::printable;
 use lxkns_model::{
-    CapabilitySet, Cause, Errno, Gap, NamespaceId, Object, Observer, Pid, Place, Places, Relation, Snapshot, relations,
+    CapabilitySet, Cause, Errno, Gap, NamespaceId, Object, Observer, Operation, Pid, Place, Places, Relation, Snapshot,
+    relations,
 };
 
 /// What a gap leaves unknown, in the order of the sentences.
@@ -31,6 +32,8 @@ enum Subject {
     Host,
     HostFiles,
     EngineFiles,
+    Engines,
+    EngineSockets,
 }
 
 impl Subject {
@@ -53,7 +56,14 @@ impl Subject {
             Place::Suspects => Self::Suspects,
             Place::NamespaceFacts => Self::NamespaceFacts,
             Place::Host if matches!(gap.object, Object::Path(_)) => Self::HostFiles,
-            Place::Containers if matches!(gap.object, Object::Path(_)) => Self::EngineFiles,
+            Place::Containers => match (&gap.object, &gap.operation) {
+                (Object::Path(_), _) => Self::EngineFiles,
+                // Of what watches over containers.
+                (Object::Process(_), Operation::Read(file)) if file == "cmdline" => Self::CommandLines,
+                (Object::Process(_), Operation::Other(what)) if what == "connect" => Self::EngineSockets,
+                (Object::Process(_), _) => Self::Engines,
+                _ => Self::Host,
+            },
             _ => Self::Host,
         }
     }
@@ -64,7 +74,9 @@ impl Subject {
             Self::Processes | Self::ForChildren | Self::Facts | Self::CommandLines | Self::Cgroups | Self::Suspects => {
                 CapabilitySet::SYS_PTRACE
             }
-            Self::Fds => CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH,
+            // An engine's sockets are found among its open files.
+            Self::Fds | Self::Engines => CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH,
+            Self::EngineSockets => CapabilitySet::DAC_OVERRIDE,
             Self::Sockets | Self::Tuns => CapabilitySet::NET_ADMIN,
             // What is mounted there is opened by somebody who enters.
             Self::BindMounted => CapabilitySet::SYS_ADMIN | CapabilitySet::SYS_CHROOT,
@@ -86,6 +98,10 @@ impl Subject {
             Self::Kernel => return "the kernel's own lists of namespaces".to_owned(),
             Self::Host => return "facts about the host".to_owned(),
             Self::EngineFiles => return "files of container engines".to_owned(),
+            Self::Engines | Self::EngineSockets => {
+                let plural = if group.pids.len() == 1 { "" } else { "s" };
+                return format!("answers of {} container engine{plural}", group.pids.len());
+            }
             Self::HostFiles => {
                 let first = group.objects.iter().find_map(|object| match object {
                     Object::Path(path) => Some(printable(path)),
@@ -429,7 +445,7 @@ pub fn and(phrases: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lxkns_model::{Operation, Tid};
+    use lxkns_model::Tid;
 
     use super::*;
     use crate::testing::{HOME, snapshot};
@@ -463,6 +479,31 @@ mod tests {
             told(both)
         );
         assert!(told(CapabilitySet::SYS_PTRACE).ends_with("needs CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE (PID 1)"));
+    }
+
+    #[test]
+    fn an_engine_that_may_not_be_asked_names_what_that_takes() {
+        let mut snapshot = snapshot();
+        let gap = |pid, operation, cause| Gap::because(Place::Containers, Object::Process(Pid(pid)), operation, cause);
+        let asked = || Operation::Other("ask engine".into());
+        let connect = || Operation::Other("connect".into());
+        let told = |gaps: &[Gap], snapshot: &mut Snapshot| {
+            snapshot.gaps = gaps.to_vec();
+            lines(snapshot, Places::NONE.with(Place::Containers), CapabilitySet::SYS_ADMIN)
+        };
+        let denied = [gap(1, connect(), Cause::Denied), gap(7, connect(), Cause::Denied)];
+        assert_eq!(
+            told(&denied, &mut snapshot),
+            ["answers of 2 container engines not readable: needs CAP_DAC_OVERRIDE (PIDs 1 and 7)"]
+        );
+        assert_eq!(
+            told(&[gap(1, Operation::list("fd"), Cause::Denied)], &mut snapshot),
+            ["answers of 1 container engine not readable: needs CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE (PID 1)"]
+        );
+        assert_eq!(
+            told(&[gap(1, asked(), Cause::TimedOut)], &mut snapshot),
+            ["answers of 1 container engine not read: no answer in time (PID 1)"]
+        );
     }
 
     #[test]

@@ -85,10 +85,13 @@ pub fn mount(text: &[u8]) {
     }
 }
 
-/// Answers of engines over HTTP, in parts of any size, and the JSON in them.
+/// Answers of engines over HTTP and gRPC, in parts of any size, and the JSON or the messages in them.
 pub fn api(text: &[u8]) {
-    use crate::api::{forms, http};
+    use crate::api::{containerd, forms, grpc, http};
     let part = usize::from(text.first().copied().unwrap_or(0));
+    let message = grpc::whole(text, usize::MAX >> 1);
+    assert_eq!(message, grpc::whole(text, part), "how it arrives does not matter");
+    containerd::fuzz(message.as_deref().unwrap_or(text));
     let whole = http::whole(text, usize::MAX >> 1);
     assert_eq!(whole, http::whole(text, part), "how it arrives does not matter");
     let body = whole.unwrap_or_else(|_| text.to_vec());
@@ -139,7 +142,9 @@ mod tests {
     ];
 
     /// Texts that parsers take, to be cut and mixed.
-    const SEEDS: [&str; 16] = [
+    const SEEDS: [&str; 18] = [
+        "\0\0\0\x04\0\0\0\0\0\0\0\x0c\0\x01\0\0\0\x01\0\0\0\0\x07\n\x05\n\x03one",
+        "\n\x17\n\x03one\x12\x07\n\x01a\x12\x02bc\x1a\x01i\x42\x04\x08\x07\x10\x09",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[{\"Id\r\n6\r\n\":\"a\"}\r\n1\r\n]\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 61\r\n\r\n[{\"Id\":\"a\",\"Names\":[\"/a\"],\"State\":\"x\",\"Status\":\"(healthy)\"}]",
         "{\"Version\":\"4.3.1\",\"Components\":[{\"Name\":\"Podman Engine\",\"Details\":{\"APIVersion\":\"4.3.1\"}}]}",

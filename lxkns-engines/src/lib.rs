@@ -3,8 +3,8 @@
 //! The kernel knows no containers. What engines, runtimes and control groups leave on a host says which there are: the paths of
 //! control groups, the state that runtimes keep, the command lines of shims and monitors, the files of engines, the results of
 //! CNI plugins, the sources of mounts. No engine is asked or started for that, so it works with one that is stopped or hangs.
-//! Where that is wanted ([`Options::ask_engines`]), Docker and podman are asked on their sockets for the rest: with a deadline,
-//! and none is started by it.
+//! Where that is wanted ([`Options::ask_engines`]), Docker, containerd and podman are asked on their sockets for the rest: with a
+//! deadline, and none is started by it.
 //!
 //! Everything that is read counts as hostile. Each conclusion names its [`Evidence`](lxkns_model::Evidence), and how far that
 //! can be relied on: what an ordinary user can write counts for that user's own processes alone.

@@ -101,7 +101,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "LXKNSD_METRICS_LINKS")]
     pub(crate) metrics_links: bool,
 
-    /// Do not ask Docker and podman over their sockets, for facts that nothing else shows
+    /// Do not ask Docker, containerd and podman over their sockets, for facts that nothing else shows
     #[arg(long, global = true, env = "LXKNSD_NO_ENGINES")]
     pub(crate) no_engines: bool,
 

@@ -143,9 +143,16 @@ impl<'a> ShownProcess<'a> {
         }
     }
 
+    /// The command line. A name that stands for one that is not known, as in a dump without command lines, is called a name.
+    fn command(&self) -> String {
+        let command = printable(names::command(self.process));
+        let is_known = self.process.command_line.is_some();
+        if is_known { command } else { format!("{command} (the name; its command line is not known)") }
+    }
+
     fn identity(&self) -> Vec<Fact> {
         let process = self.process;
-        let mut facts = vec![Fact::long("command", printable(names::command(process)))];
+        let mut facts = vec![Fact::long("command", self.command())];
         facts.extend(whose::facts(self.snapshot(), Whose::process(self.snapshot(), process.pid)));
         if let Some(status) = &process.status {
             let pids: Vec<_> = status.ns_pids.iter().map(ToString::to_string).collect();

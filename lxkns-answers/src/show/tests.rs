@@ -256,6 +256,18 @@ fn whether_a_process_is_root_on_the_host() {
 }
 
 #[test]
+fn a_name_is_not_taken_for_a_command_line() {
+    let mut snapshot = in_a_container(0);
+    let command = |snapshot: &Snapshot| shown_process(snapshot, Label::None).0[1].clone();
+    assert_eq!(command(&snapshot), "command: sleep 1000");
+    // A zombie, or a thread of the kernel.
+    snapshot.processes.get_mut(&Pid(200)).unwrap().command_line = Some(Vec::new());
+    assert_eq!(command(&snapshot), "command: sleep");
+    snapshot.processes.get_mut(&Pid(200)).unwrap().command_line = None;
+    assert_eq!(command(&snapshot), "command: sleep (the name; its command line is not known)");
+}
+
+#[test]
 fn offsets_keep_their_sign() {
     assert_eq!(offset((86_400, 5)), "86400.000000005 s");
     assert_eq!(offset((-1, 500_000_000)), "-0.500000000 s");

@@ -287,7 +287,7 @@ pub(crate) struct PatienceArgs {
           allow_negative_numbers = true)]
     pub(crate) timeout: Duration,
 
-    /// Ask Docker and podman, over their sockets, for facts that nothing else shows
+    /// Ask Docker, containerd and podman, over their sockets, for facts that nothing else shows
     #[arg(long)]
     pub(crate) engines: bool,
 

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags};
 
+use super::grpc::{self, Reply};
 use super::http::{Bad, Response};
 use super::listeners::{self, Listener};
 use crate::files::Failure;
@@ -36,6 +37,17 @@ fn because(operation: impl Into<String>, cause: Cause) -> Failed {
 
 fn timed_out(operation: Operation) -> Failed {
     Failed { operation, failure: Failure::Cause(Cause::TimedOut) }
+}
+
+/// What was asked, and why that has no answer.
+fn bad(what: &str, bad: Bad) -> Failed {
+    let (text, cause) = match bad {
+        Bad::Malformed => (format!("{what}: not an answer of an engine"), Cause::Malformed),
+        Bad::TooLong => (format!("{what}: answer too long"), Cause::Cut),
+        Bad::Status(status) => (format!("{what}: status {status}"), Cause::Malformed),
+        Bad::Refused => (format!("{what}: the call failed"), Cause::Malformed),
+    };
+    Failed { operation: Operation::Parse(text.into()), failure: Failure::Cause(cause) }
 }
 
 /// A process that may be an engine.
@@ -150,38 +162,57 @@ impl Peer {
 
     /// Asks for a path, and returns the answer's body.
     pub(crate) fn get(&self, listener: &Listener, file: impl AsFd, target: &str) -> Result<Vec<u8>, Failed> {
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: lxkns\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
+        );
+        let what = format!("GET {target}");
+        let mut response = Response::new();
+        self.exchange(listener, file, &what, request.as_bytes(), |bytes| response.take(bytes))?;
+        response.end().map_err(|why| bad(&what, why))
+    }
+
+    /// Calls a method of gRPC with an empty message, and returns the message of the answer.
+    pub(crate) fn call(
+        &self,
+        listener: &Listener,
+        file: impl AsFd,
+        method: &str,
+        namespace: Option<&[u8]>,
+    ) -> Result<Vec<u8>, Failed> {
+        let mut reply = Reply::default();
+        self.exchange(listener, file, method, &grpc::request(method, namespace), |bytes| reply.take(bytes))?;
+        reply.end().map_err(|why| bad(method, why))
+    }
+
+    /// Sends a request, and has `take` read the answer until it is complete or the connection ends.
+    fn exchange(
+        &self,
+        listener: &Listener,
+        file: impl AsFd,
+        what: &str,
+        request: &[u8],
+        mut take: impl FnMut(&[u8]) -> Result<bool, Bad>,
+    ) -> Result<(), Failed> {
         let connection = self.connect(file)?;
         if !self.is_behind(&connection, listener) {
             return Err(because("connect: SO_PEERCRED", Cause::Changed));
         }
-        let what = || Operation::Read(format!("GET {target}").into());
-        let request = format!(
-            "GET {target} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: lxkns\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
-        );
-        if !lxkns_sys::send_until(&connection, request.as_bytes(), self.deadline).map_err(failed(what()))? {
+        let name = what;
+        let what = || Operation::Read(name.to_owned().into());
+        if !lxkns_sys::send_until(&connection, request, self.deadline).map_err(failed(what()))? {
             return Err(timed_out(what()));
         }
-        let mut response = Response::new();
         let mut buffer = vec![0; 64 << 10];
-        let bad = |bad: Bad| {
-            let (text, cause) = match bad {
-                Bad::Malformed => (format!("GET {target}: not an answer in HTTP"), Cause::Malformed),
-                Bad::TooLong => (format!("GET {target}: answer too long"), Cause::Cut),
-                Bad::Status(status) => (format!("GET {target}: status {status}"), Cause::Malformed),
-            };
-            Failed { operation: Operation::Parse(text.into()), failure: Failure::Cause(cause) }
-        };
         loop {
             // Whoever sends without end must not keep this going for longer than whoever sends nothing.
             self.rest(what)?;
             match lxkns_sys::read_until(&connection, &mut buffer, Some(self.deadline)).map_err(failed(what()))? {
                 None => return Err(timed_out(what())),
-                Some(0) => break,
-                Some(count) if response.take(&buffer[..count]).map_err(bad)? => break,
+                Some(0) => return Ok(()),
+                Some(count) if take(&buffer[..count]).map_err(|why| bad(name, why))? => return Ok(()),
                 Some(_) => {}
             }
         }
-        response.end().map_err(bad)
     }
 
     fn connect(&self, file: impl AsFd) -> Result<OwnedFd, Failed> {

@@ -1,4 +1,4 @@
-//! What engines answer: JSON in, values out.
+//! What Docker and podman answer: JSON in, values out.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -169,9 +169,10 @@ fn listed(form: ContainerForm) -> Result<Listed, Malformed> {
     })
 }
 
-fn is_id_of_image(image: &str) -> bool {
-    let digits = image.strip_prefix("sha256:").unwrap_or(image);
-    digits.len() >= 12 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+pub(super) fn is_id_of_image(image: impl AsRef<[u8]>) -> bool {
+    let image = image.as_ref();
+    let digits = image.strip_prefix(b"sha256:").unwrap_or(image);
+    digits.len() >= 12 && digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn labels(labels: Option<BTreeMap<String, String>>) -> BTreeMap<BString, BString> {

@@ -23,6 +23,8 @@ pub(crate) enum Bad {
     TooLong,
     /// It has another status than 200.
     Status(u16),
+    /// The call has failed: an answer in gRPC whose headers alone say why.
+    Refused,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

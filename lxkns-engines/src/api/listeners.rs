@@ -34,10 +34,13 @@ pub(crate) fn of_process(process: impl AsFd, listening: &Listening) -> Result<Ve
         }
         true
     })?;
-    let is_other = |path: &BString| path.contains_str("/libnetwork/") || path.ends_with(b"/metrics.sock");
+    const OTHERS: [&[u8]; 4] = [b"/metrics.sock", b"/debug.sock", b"/containerd-debug.sock", b".ttrpc"];
+    let is_other =
+        |path: &BString| path.contains_str("/libnetwork/") || OTHERS.iter().any(|other| path.ends_with(other));
     own.retain(|listener| !listener.path.as_ref().is_some_and(is_other));
     own.compact_sort_by_key(|listener| {
-        let is_usual = |path: &BString| path.ends_with(b"/docker.sock") || path.ends_with(b"/podman.sock");
+        const USUAL: [&[u8]; 3] = [b"/docker.sock", b"/podman.sock", b"/containerd.sock"];
+        let is_usual = |path: &BString| USUAL.iter().any(|usual| path.ends_with(usual));
         (!listener.path.as_ref().is_some_and(is_usual), listener.inode, listener.fd)
     });
     own.dedup_by_key(|listener| listener.inode);
@@ -66,7 +69,8 @@ fn for_each_socket(process: impl AsFd, mut each: impl FnMut(RawFd, u64) -> bool)
         let link = match rustix::fs::readlinkat(&fds, entry.file_name(), std::mem::take(&mut buffer)) {
             Ok(link) => link,
             // It was closed.
-            Err(_) => continue,
+            Err(Errno::NOENT) => continue,
+            Err(errno) => return Err(errno),
         };
         buffer = link.into_bytes();
         let inode =

@@ -1,11 +1,13 @@
 //! Asks engines what their files and control groups do not say.
 //!
-//! Who is asked: processes of root's that are called `dockerd` or `podman` and listen on a UNIX socket with a path, in any mount
-//! namespace. A socket that nobody else than systemd has open is nobody's that was found: connecting to it would start an
+//! Who is asked: processes that are called `dockerd`, `containerd` or `podman` and listen on a UNIX socket with a path, in any
+//! mount namespace. A socket that nobody else than systemd has open is nobody's that was found: connecting to it would start an
 //! engine. All are asked at the same time, each by a thread with one deadline.
 
 pub(crate) mod connect;
+pub(crate) mod containerd;
 pub(crate) mod forms;
+pub(crate) mod grpc;
 pub(crate) mod http;
 pub(crate) mod listeners;
 
@@ -140,6 +142,7 @@ impl<'a> Asking<'a> {
     fn find(&mut self, processes: &Processes<'_>, host: &Host) -> Vec<(EngineKind, Peer, Vec<Listener>)> {
         let kind_of = |process: &Process| match process.comm().as_slice() {
             b"dockerd" => Some(EngineKind::Docker),
+            b"containerd" => Some(EngineKind::Containerd),
             b"podman" => Some(EngineKind::Podman),
             _ => None,
         };
@@ -257,7 +260,9 @@ impl<'a> Asking<'a> {
 fn ask(kind: EngineKind, peer: &Peer, listeners: &[Listener], has_leftovers: bool) -> (Option<Answer>, Vec<Failed>) {
     let mut failures = Vec::new();
     for listener in listeners {
-        match version(kind, peer, listener) {
+        let is_containerd = kind == EngineKind::Containerd;
+        let said = if is_containerd { containerd::version(peer, listener) } else { version(kind, peer, listener) };
+        match said {
             Ok((file, version)) => {
                 let mut answer = Answer {
                     pid: peer.pid,
@@ -266,10 +271,15 @@ fn ask(kind: EngineKind, peer: &Peer, listeners: &[Listener], has_leftovers: boo
                     api: listener.path.clone(),
                     claims: Vec::new(),
                 };
-                let mut get = |target: &str| peer.get(listener, &file, target);
                 // What the other sockets are for is of no interest.
                 failures.clear();
-                failures.extend(list(&mut answer, &version, &mut get, has_leftovers));
+                failures.extend(if is_containerd {
+                    let call = |method: &str, namespace: Option<&[u8]>| peer.call(listener, &file, method, namespace);
+                    containerd::list(&mut answer, call)
+                } else {
+                    let mut get = |target: &str| peer.get(listener, &file, target);
+                    list(&mut answer, &version, &mut get, has_leftovers)
+                });
                 if peer.uid != 0 {
                     // It is that user's word, and counts for that user's processes.
                     for claim in &mut answer.claims {
@@ -359,7 +369,7 @@ fn list(
     failures
 }
 
-/// What an engine says of a container. It names no process: which are in it, others say.
+/// What an engine says of a container. It names no process: which are in it, others say, or the tasks of containerd.
 fn claim(kind: EngineKind, listed: forms::Listed, evidence: lxkns_model::Evidence) -> Claim {
     let mut claim = Claim::new(kind, listed.id, evidence);
     // No source that a file has.

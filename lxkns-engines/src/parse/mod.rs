@@ -12,6 +12,7 @@ pub(crate) mod machine;
 pub(crate) mod monitor;
 pub(crate) mod mount;
 pub(crate) mod podman;
+pub(crate) mod protobuf;
 pub(crate) mod runc;
 pub(crate) mod time;
 
@@ -32,7 +33,7 @@ pub(crate) fn unless_empty(text: impl Into<bstr::BString>) -> Option<bstr::BStri
     (!text.is_empty()).then_some(text)
 }
 
-/// Text that is not JSON, or JSON of another form.
+/// What is not in the format that was expected, or has another form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 

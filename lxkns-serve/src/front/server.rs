@@ -325,7 +325,7 @@ impl Server {
         let status = response.status();
         self.stats.note(route, status.as_u16(), took);
         let certificate = client.certificate.as_deref();
-        info!(process = "front", request = id, %client, certificate, user, method = %request.method(), route, status = status.as_u16(), ms = took.as_secs_f64() * 1e3);
+        info!(process = "front", request = id, %client, certificate, user, method = %request.method(), route, status = status.as_u16(), ms = took.as_micros() as f64 / 1e3);
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

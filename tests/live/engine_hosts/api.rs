@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use rustix::process::Signal;
 
+use super::cri::Message;
 use super::docker::Docker;
 use super::host::{Cgroups, lxkns_says, on_own_host, signal, succeeds, tried, until_the_end};
 use super::seen::Seen;
@@ -62,15 +63,15 @@ pub(super) fn docker(name: &str) {
 }
 
 /// Makes this process pass for an engine, and gives the socket on which it is asked.
-fn pass_for_docker() -> UnixListener {
-    fs::write(format!("/proc/self/task/{}/comm", std::process::id()), "dockerd").unwrap();
-    UnixListener::bind("/run/docker.sock").unwrap()
+fn pass_for(engine: &str, socket: &str) -> UnixListener {
+    fs::write(format!("/proc/self/task/{}/comm", std::process::id()), engine).unwrap();
+    UnixListener::bind(socket).unwrap()
 }
 
 /// One that listens and accepts nothing, however many wait, costs its deadline.
 pub(super) fn silent(name: &str) {
     on_own_host(name, Cgroups::AsHere, || {
-        let _listener = pass_for_docker();
+        let _listener = pass_for("dockerd", "/run/docker.sock");
         let mut waiting = Vec::new();
         let check = || {
             let seen = Seen::by_engines();
@@ -114,7 +115,7 @@ fn endlessly(stream: &mut UnixStream, begin: &str, again: &[u8]) -> std::io::Res
 /// says of processes that it does not have is not believed.
 pub(super) fn false_engines(name: &str) {
     on_own_host(name, Cgroups::AsHere, || {
-        let listener = pass_for_docker();
+        let listener = pass_for("dockerd", "/run/docker.sock");
         let serve: Arc<Mutex<Serve>> = Arc::new(Mutex::new(|_, _| Ok(())));
         std::thread::spawn({
             let serve = serve.clone();
@@ -194,6 +195,84 @@ pub(super) fn false_engines(name: &str) {
         let mut names: Vec<_> = values.iter().map(|value| value["value"].as_str().unwrap()).collect();
         names.sort_unstable();
         assert_eq!(names, ["forged", "true"], "{seen:?}");
+    });
+}
+
+/// Writes frames of HTTP/2: type, flags, stream, payload.
+fn frames(stream: &mut UnixStream, all: &[(u8, u8, u8, &[u8])]) -> std::io::Result<()> {
+    for &(kind, flags, id, payload) in all {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        stream.write_all(&[&length[1..], &[kind, flags, 0, 0, 0, id], payload].concat())?;
+    }
+    Ok(())
+}
+
+/// A containerd that lies: other protocols and frames without end are gaps, and no process is in a container because it says so.
+pub(super) fn false_containerd(name: &str) {
+    const SETTINGS: (u8, u8, u8, &[u8]) = (4, 0, 0, &[]);
+    const HEADERS: (u8, u8, u8, &[u8]) = (1, 4, 1, b"\x88");
+    on_own_host(name, Cgroups::AsHere, || {
+        let listener = pass_for("containerd", "/run/containerd.sock");
+        let pid = until_the_end(Command::new("unshare").args(["--uts", "sleep", "inf"]).stdin(Stdio::null()));
+        let true_answer = move |stream: &mut UnixStream, asked: &[u8]| {
+            let is_for = |method: &str| asked.windows(method.len()).any(|part| part == method.as_bytes());
+            let task = |pid: u64| Message::new().text(2, "forged").value(3, pid).value(4, 2);
+            let message = if is_for("Version/Version") {
+                Message::new().text(1, "7")
+            } else if is_for("Namespaces/List") {
+                Message::new().message(1, Message::new().text(1, "default"))
+            } else if is_for("Containers/List") {
+                Message::new().message(1, Message::new().text(1, "forged").text(3, "image"))
+            } else {
+                Message::new().message(1, task(1)).message(1, task(pid.into()))
+            };
+            let length = u32::try_from(message.bytes().len()).unwrap().to_be_bytes();
+            let body = [&[0], &length[..], message.bytes()].concat();
+            frames(stream, &[SETTINGS, HEADERS, (0, 0, 1, &body), (1, 5, 1, b"")])
+        };
+        let case = Arc::new(Mutex::new(0));
+        std::thread::spawn({
+            let case = case.clone();
+            move || {
+                for stream in listener.incoming() {
+                    let (mut stream, case) = (stream.unwrap(), *case.lock().unwrap());
+                    // It writes until nobody reads.
+                    std::thread::spawn(move || {
+                        let mut asked = [0; 1024];
+                        let length = stream.read(&mut asked).unwrap_or(0);
+                        match case {
+                            0 => whole(&mut stream, VERSION),
+                            1 => frames(&mut stream, &[SETTINGS, (1, 5, 1, b"\x88")]),
+                            2 => frames(&mut stream, &[SETTINGS, (0, 1, 1, b"\0\0\0\0\x09\x08")]),
+                            3 => {
+                                frames(&mut stream, &[SETTINGS])?;
+                                loop {
+                                    frames(&mut stream, &[(1, 0, 1, &[0; 1 << 14])])?;
+                                }
+                            }
+                            4 => {
+                                frames(&mut stream, &[SETTINGS])?;
+                                loop {
+                                    frames(&mut stream, &[(0, 0, 1, &[0; 1 << 14])])?;
+                                }
+                            }
+                            _ => true_answer(&mut stream, &asked[..length]),
+                        }
+                    });
+                }
+            }
+        });
+        for (at, cause) in ["malformed", "malformed", "malformed", "cut", "cut"].into_iter().enumerate() {
+            *case.lock().unwrap() = at;
+            let seen = Seen::by_engines();
+            assert!(seen.has_gap(cause), "case {at}: {seen:?}");
+            assert_eq!(seen.engine(std::process::id())["version"], "", "case {at}: {seen:?}");
+        }
+        *case.lock().unwrap() = usize::MAX;
+        let seen = Seen::by_engines_in_time();
+        assert_eq!(seen.engine(std::process::id())["version"], "7", "{seen:?}");
+        let found = (seen.of_process(pid.into()), seen.of_process(1), seen.has("forged"));
+        assert_eq!(found, (None, None, false), "{seen:?}");
     });
 }
 

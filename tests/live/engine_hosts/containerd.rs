@@ -13,7 +13,7 @@ use super::{image, inode};
 const UID: &str = "0a1b2c3d-1111-2222-3333-444455556666";
 
 /// Starts it, with the image in these namespaces.
-fn start(namespaces: &[&str]) -> Daemon {
+pub(super) fn start(namespaces: &[&str]) -> Daemon {
     let config = format!(
         r#"version = 2
 [plugins."io.containerd.internal.v1.opt"]
@@ -48,14 +48,27 @@ fn start(namespaces: &[&str]) -> Daemon {
     daemon
 }
 
+/// What containerd's own client says of a container.
+#[track_caller]
+fn info(namespace: &str, id: &str) -> Value {
+    serde_json::from_str(&succeeds("ctr", &["--namespace", namespace, "container", "info", id])).unwrap()
+}
+
+/// The version of the containerd that listens there.
+#[track_caller]
+pub(super) fn version(address: &str) -> String {
+    let said = succeeds("ctr", &["--address", address, "version"]);
+    let (_, server) = said.split_once("Server:").unwrap();
+    server.lines().find_map(|line| line.trim().strip_prefix("Version:")).unwrap().trim().to_owned()
+}
+
 /// Runs a container with containerd's own client, and returns what that says of it.
 #[track_caller]
 fn run(namespace: &str, id: &str) -> Told {
-    let run =
-        ["--namespace", namespace, "run", "--detach", "--label", "team=blue", image::NAME, id, "/bin/sleep", "inf"];
+    let label = format!("team={namespace}");
+    let run = ["--namespace", namespace, "run", "--detach", "--label", &label, image::NAME, id, "/bin/sleep", "inf"];
     succeeds("ctr", &run);
-    let info: Value =
-        serde_json::from_str(&succeeds("ctr", &["--namespace", namespace, "container", "info", id])).unwrap();
+    let info = info(namespace, id);
     assert_eq!((&info["ID"], &info["Image"]), (&id.into(), &image::NAME.into()));
     let tasks = succeeds("ctr", &["--namespace", namespace, "task", "list"]);
     let task = tasks.lines().find(|line| line.split_whitespace().next() == Some(id)).unwrap();
@@ -108,6 +121,56 @@ pub(super) fn same_id(name: &str) {
     });
 }
 
+/// What only containerd can say is said where it is asked: labels and images of the containers of its own client, labels of
+/// pods, its version. One that is stopped costs its deadline and a gap, and what else shows of its containers stays.
+pub(super) fn asked(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        let daemon = start(&["default", "other", "k8s.io"]);
+        let (sandbox, container) = pod();
+        let of_pod = pod_told(&sandbox, &container);
+        let mut one = run("default", "one");
+        succeeds("ctr", &["--namespace", "default", "task", "pause", "one"]);
+        one.state = "paused";
+        let same = ["default", "other"].map(|namespace| (namespace, run(namespace, "same").pid));
+        let pid = daemon.pid();
+        let seen = Seen::now();
+        assert_eq!((seen.engine(pid)["version"].as_str(), &seen.by_id("one")["image"]), (Some(""), &Value::Null));
+
+        let mut said = one.clone();
+        said.image = Some(image::NAME.to_owned());
+        let labels = info("default", "one")["Labels"].clone();
+        let labels =
+            labels.as_object().unwrap().iter().map(|(key, value)| (key.clone(), value.as_str().unwrap().into()));
+        said.labels = labels.collect();
+        assert!(said.labels.contains(&("team".to_owned(), "default".to_owned())), "{said:?}");
+        let version = version("/run/containerd/containerd.sock");
+        // With less power the socket is found by its path.
+        for seen in [Seen::by_engines_in_time(), Seen::by_engines_without("net_admin")] {
+            let engine = seen.engine(pid);
+            assert_eq!((engine["version"].as_str(), &engine["type"]), (Some(&*version), &"containerd.io".into()));
+            assert_eq!(engine["api"], "/run/containerd/containerd.sock", "{seen:?}");
+            seen.agrees(&said);
+            of_pod.iter().for_each(|told| seen.agrees(told));
+            assert_eq!(seen.group("shop/web-0")["labels"]["tier"], "front", "{seen:?}");
+            // The same ID in two namespaces.
+            for (namespace, pid) in &same {
+                let found = seen.all().find(|container| container["pid"] == *pid).unwrap();
+                let labels = &found["labels"];
+                assert_eq!((&found["engine-namespace"], &labels["team"]), (&(*namespace).into(), &(*namespace).into()));
+                assert_eq!((&found["id"], &found["image"]), (&"same".into(), &image::NAME.into()), "{found:#}");
+            }
+            assert_eq!(seen.all().filter(|container| container["id"] == "same").count(), 2, "{seen:?}");
+        }
+
+        signal(pid, Signal::STOP);
+        let seen = Seen::by_engines();
+        assert!(seen.has_gap("timed-out"), "{seen:?}");
+        assert_eq!(seen.engine(pid)["version"], "", "{seen:?}");
+        seen.agrees(&one);
+        of_pod.iter().for_each(|told| seen.agrees(told));
+    });
+}
+
 fn sandbox_config() -> Message {
     let metadata = Message::new().text(1, "web-0").text(2, UID).text(3, "shop");
     let linux = Message::new().text(1, format!("/kubepods/burstable/pod{UID}"));
@@ -118,11 +181,12 @@ fn sandbox_config() -> Message {
         .entry(6, "io.kubernetes.pod.name", "web-0")
         .entry(6, "io.kubernetes.pod.namespace", "shop")
         .entry(6, "io.kubernetes.pod.uid", UID)
+        .entry(6, "tier", "front")
         .message(8, linux)
 }
 
 /// Starts a pod with a container in it, as a kubelet does, and returns their IDs.
-fn pod() -> (String, String) {
+pub(super) fn pod() -> (String, String) {
     let sandbox = call("RunPodSandbox", &Message::new().message(1, sandbox_config())).text(1);
     let config = Message::new()
         .message(1, Message::new().text(1, "nginx"))
@@ -142,7 +206,7 @@ fn pod() -> (String, String) {
 }
 
 /// The first process of a container, as the interface says in its verbose information.
-fn pid_of(method: &str, id: &str) -> u64 {
+pub(super) fn pid_of(method: &str, id: &str) -> u64 {
     let verbose = Message::new().text(1, id).value(2, 1);
     let status = call(method, &verbose);
     let info = status.messages(2).iter().find(|entry| entry.text(1) == "info").unwrap().text(2);

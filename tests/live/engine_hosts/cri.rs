@@ -39,6 +39,11 @@ impl Message {
         self
     }
 
+    /// As it is sent.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// With an entry of a map from strings to strings.
     pub(super) fn entry(self, field: u64, key: &str, value: &str) -> Self {
         self.message(field, Self::new().text(1, key).text(2, value))

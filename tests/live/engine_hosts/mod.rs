@@ -104,13 +104,22 @@ pub(super) fn tests() -> Vec<Test> {
     ];
     const USER: &[Need] = needs![Program("setpriv")];
     const SERVICE_DOCKER: &[Need] =
-        needs![Image, Program("dockerd"), Program("docker"), Program("runc"), Program("iptables")];
+        needs![Image, Program("dockerd"), Program("docker"), Program("ctr"), Program("runc"), Program("iptables")];
     const SERVICE_PODMAN: &[Need] = needs![
         Image,
         Program("podman"),
         Program("conmon"),
         Program("crun"),
         File("/usr/lib/podman/netavark"),
+        Program("iptables"),
+    ];
+    const SERVICE_POD: &[Need] = needs![
+        Image,
+        Program("containerd"),
+        Program("ctr"),
+        Program("runc"),
+        Program("tail"),
+        File("/usr/lib/cni/bridge"),
         Program("iptables"),
     ];
     const GUIDE_DOCKER: &[Need] = needs![
@@ -143,6 +152,7 @@ pub(super) fn tests() -> Vec<Test> {
         engine("engine_hosts::api::docker", DOCKER, api::docker),
         engine("engine_hosts::api::silent", API, api::silent),
         engine("engine_hosts::api::false_engines", API, api::false_engines),
+        engine("engine_hosts::api::false_containerd", API, api::false_containerd),
         engine("engine_hosts::api::only_systemd_listens", API, api::only_systemd_listens),
         engine("engine_hosts::api::podman", PODMAN, api::podman),
         engine("engine_hosts::docker::daemon", DOCKER, docker::daemon),
@@ -161,6 +171,7 @@ pub(super) fn tests() -> Vec<Test> {
         engine("engine_hosts::audit::podman", PODMAN, audit::podman),
         engine("engine_hosts::containerd::own_client", CONTAINERD, containerd::own_client),
         engine("engine_hosts::containerd::same_id", CONTAINERD, containerd::same_id),
+        engine("engine_hosts::containerd::asked", CRI, containerd::asked),
         engine("engine_hosts::containerd::pods", CRI, containerd::pods),
         engine("engine_hosts::containerd::failed_removal", CRI, containerd::failed_removal),
         engine("engine_hosts::containerd::targets", CRI, containerd::targets),
@@ -204,6 +215,12 @@ pub(super) fn tests() -> Vec<Test> {
         engine("engine_hosts::service::docker", SERVICE_DOCKER, service::docker),
         engine("engine_hosts::service::denied", DOCKER, service::denied),
         engine("engine_hosts::service::podman", SERVICE_PODMAN, service::podman),
+        engine("engine_hosts::service::pod", SERVICE_POD, service::pod),
+        engine(
+            "engine_hosts::service::systemd",
+            systemd_and![Image, Program("tar"), Program("gzip"), Program("systemd-sysusers")],
+            service::systemd,
+        ),
         engine("engine_hosts::forged::by_a_user", USER, forged::by_a_user),
     ]
 }

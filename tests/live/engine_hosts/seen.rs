@@ -70,7 +70,7 @@ impl Seen {
         let mut setpriv = Command::new("setpriv");
         let drop = format!("-{capability}");
         setpriv.args([format!("--bounding-set={drop}"), format!("--inh-caps={drop}")]);
-        setpriv.arg("--").arg(lxkns().get_program()).args(["dump", "--engines"]);
+        setpriv.arg("--").arg(lxkns().get_program()).args(["dump", "--engines", "--timeout", "30"]);
         Self(run(&mut setpriv).ok().json())
     }
 
