@@ -461,8 +461,12 @@ impl Part {
                 }
             }
             b"anon_inode:[fanotify]" => suspect(self, HiddenFiles::Fanotify),
-            b"anon_inode:[perf_event]" | b"anon_inode:bpf_link" | b"anon_inode:bpf-link" => {
-                suspect(self, HiddenFiles::Probe);
+            b"anon_inode:[perf_event]" => suspect(self, HiddenFiles::Probe),
+            b"anon_inode:bpf_link" | b"anon_inode:bpf-link" => {
+                let info = dir.read(format!("{below}fdinfo/{fd}"), &mut self.buffer);
+                if info.map_or(true, parse::fdinfo::may_be_probe) {
+                    suspect(self, HiddenFiles::Probe);
+                }
             }
             b"anon_inode:[fscontext]" => suspect(self, HiddenFiles::SettingUp),
             _ => {}
