@@ -21,7 +21,8 @@ const NOT_IN_A_DUMP: &str = "links left over with network namespaces not read: a
 pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
     let is_live = args.look.from.is_none();
     let access = live::access(&args.look.patience);
-    let mut snapshot = live::load_with(&args.look, &access, &ask::options())?;
+    // The kernel reader alone tells what is in flight.
+    let mut snapshot = live::load_by(&args.look, &access, &ask::options(), true)?;
     let mut host_links = None;
     if is_live {
         let _progress = Progress::of("reading what scans do not have");
