@@ -129,6 +129,11 @@ fn ask(search: &mut Search<'_>, found: &mut Found) -> Result<Found, Refusal> {
         // Files take the kernel longest: they are read meanwhile by a thread, or afterwards where none can be started.
         let files = || files(options, reader, &readers);
         let thread = std::thread::Builder::new().name("lxkns".into()).spawn_scoped(scope, files);
+        // They come before tasks: a task that has just made a namespace is then seen in it, or the namespace is not listed.
+        let (mut of_lists, mut changed) = (Found::default(), FxHashMap::default());
+        search.listed = listed(search, reader, &mut of_lists, &mut changed);
+        search.mounts_changed = changed;
+        add_invisible_relations(search);
         let counted = untold::counted(search);
         let mut missing = None;
         let told = reader.tasks(options.status != Scope::None).map(|tasks| {
@@ -144,10 +149,8 @@ fn ask(search: &mut Search<'_>, found: &mut Found) -> Result<Found, Refusal> {
         drop(readers.set(told.as_ref().map(|told| readers_of(search, &told.processes)).unwrap_or_default()));
         let mut all = Found::default();
         if let Ok(told) = &told {
-            let mut changed = FxHashMap::default();
-            search.listed = listed(search, reader, found, &mut changed);
-            add_invisible_relations(search);
-            (search.mounts_changed, search.roots) = (changed, told.roots());
+            search.roots = told.roots();
+            found.merge(of_lists);
             all = processes::each(search, &told.processes, |found, process| told.process(search, found, process));
         }
         let files = match thread.map(ScopedJoinHandle::join) {
