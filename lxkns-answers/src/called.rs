@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 
 use bstr::{BStr, BString, ByteSlice as _};
 use lxkns_model::CompactSort as _;
@@ -130,6 +131,29 @@ impl<'a> Called<'a> {
             Some(process) => format!("{}:{}", process.pid, process.start_time_ticks()),
             None => format!("{} (which several have)", printable(&names[2])),
         }
+    }
+
+    /// The TARGETs that mean this container and nothing else, as they can be typed, the shortest form first; none where neither
+    /// a process nor a namespace of it is there.
+    pub(crate) fn targets(&self, index: usize, netns: impl Fn(&str) -> Result<Found, Nameless>) -> Vec<String> {
+        let namespaces = self.namespaces();
+        let is_seen = |id: NamespaceId| self.context.snapshot.namespaces.contains_key(&id);
+        let has_any =
+            namespaces.first_process(index).is_some() || namespaces.namespaces(index).iter().any(|(_, id)| is_seen(id));
+        let Some(container) = self.container(index).filter(|_| has_any) else { return Vec::new() };
+        let whole = [container.kind.name().as_bytes(), b":", &container.id].concat().into();
+        let all =
+            [Some(whose::short_name(container)), Some(whose::target(container)), whose::in_pod(container), Some(whole)];
+        let means = |text: &BString| {
+            let alone = || match Target::parse(OsStr::from_bytes(text)) {
+                Ok(Target::Name(name)) => {
+                    matches!(self.only(netns(&name), &name, ""), Ok(One::Container(found)) if found == index)
+                }
+                _ => true,
+            };
+            self.means(text, index) && alone()
+        };
+        all.into_iter().flatten().filter(means).map(|text| text.to_string()).collect()
     }
 
     /// Whether this text, which can be typed as it is shown, means one container and nothing else.

@@ -21,6 +21,8 @@ pub enum Cell {
     Text(BString),
     /// Several texts, unsafe to print.
     List(Vec<BString>),
+    /// Words, safe to print.
+    Words(String),
     /// A hint for eyes, safe to print: programs see nothing.
     Hint(String),
 }
@@ -61,7 +63,8 @@ impl Cell {
             Self::Bool(is_so) => if *is_so { "yes" } else { "no" }.to_owned(),
             Self::Text(text) => escape(text, goes_to),
             Self::List(texts) => escape(&bstr::join(",", texts), goes_to),
-            Self::Hint(hint) if goes_to == For::Eyes => hint.clone(),
+            Self::Words(words) | Self::Hint(words) if goes_to == For::Eyes => words.clone(),
+            Self::Words(words) => escape(words.as_bytes(), goes_to),
             Self::Hint(_) => String::new(),
         }
     }
@@ -73,6 +76,7 @@ impl Cell {
             Self::Bool(is_so) => Order::Number((*is_so).into()),
             Self::Text(text) => Order::Text(text.clone()),
             Self::List(texts) => Order::Text(bstr::join(",", texts).into()),
+            Self::Words(words) => Order::Text(words.as_str().into()),
             Self::Nothing | Self::Hint(_) => Order::Nothing,
         }
     }
@@ -85,6 +89,7 @@ impl Serialize for Cell {
             Self::Number(number) | Self::AtLeast(number) => serializer.serialize_u64(*number),
             Self::Bool(is_so) => serializer.serialize_bool(*is_so),
             Self::Text(text) => serializer.serialize_str(&text.to_str_lossy()),
+            Self::Words(words) => serializer.serialize_str(words),
             // One string, as lsns has it.
             Self::List(texts) => serializer.serialize_str(&bstr::join("\n", texts).to_str_lossy()),
         }
@@ -102,9 +107,17 @@ mod tests {
         assert_eq!(json(&Cell::text("a\x1b\n\"")), r#""a\u001b\n\"""#);
         assert_eq!(json(&Cell::text(&b"\xff"[..])), "\"\u{fffd}\"");
         assert_eq!(json(&Cell::Nothing), "null");
+        assert_eq!(json(&Cell::Words("on a".into())), r#""on a""#);
         assert_eq!(json(&Cell::Hint("[x]".into())), "null");
         assert_eq!(json(&Cell::list(vec!["/a".into(), "/b".into()])), r#""/a\n/b""#);
         assert_eq!(Cell::list(Vec::new()), Cell::Nothing);
+    }
+
+    #[test]
+    fn words_are_for_programs_too_and_hints_are_not() {
+        let both = |cell: Cell| [For::Eyes, For::Fields].map(|goes_to| cell.printable(goes_to));
+        assert_eq!(both(Cell::Words(r"on a\x1b".into())), [r"on a\x1b", r"on\x20a\x5cx1b"]);
+        assert_eq!(both(Cell::Hint("[x]".into())), ["[x]", ""]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub enum Column {
     Pid,
     /// Parent of PID.
     Ppid,
-    /// Command line of PID; without a process, [what holds it].
+    /// Command line of PID; without a process, [what holds it], but not for programs: a command line can look so.
     Command,
     /// Effective user ID of PID; without a process, the owner's.
     Uid,
@@ -79,7 +79,7 @@ const COLUMNS: [(Column, &str, &str); 22] = [
     (Column::Nprocs, "NPROCS", "number of processes in it; 3+ or ? where some are not readable"),
     (Column::Pid, "PID", "its most senior process: oldest of those whose parent is elsewhere"),
     (Column::Ppid, "PPID", "parent of PID"),
-    (Column::Command, "COMMAND", "command line of PID; without a process, [what holds it]"),
+    (Column::Command, "COMMAND", "command line of PID; without one, [what holds it] for people"),
     (Column::Uid, "UID", "effective user ID of PID; without a process, the owner's"),
     (Column::User, "USER", "name of UID"),
     (Column::Netnsid, "NETNSID", "ID of a network namespace, as seen from this one"),

@@ -67,7 +67,7 @@ pub fn unseen_members(snapshot: &Snapshot, namespace: &Namespace) -> Option<Stri
     if relations::members_seen(snapshot, namespace) {
         return None;
     }
-    Some(match (relations::unreadable_processes(snapshot), relations::listed_processes(snapshot)) {
+    Some(match (relations::unreadable_members(snapshot, namespace), relations::listed_processes(snapshot)) {
         (0, _) => "not all processes are listed".to_owned(),
         (unreadable, listed) => format!("{unreadable} of {listed} processes not readable"),
     })

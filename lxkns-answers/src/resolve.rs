@@ -296,6 +296,12 @@ impl<'a> Resolver<'a> {
         Ok(Asked { text: asked.text.clone(), target: target.unwrap_or_else(|| asked.target.clone()) })
     }
 
+    /// The TARGETs that mean the container with this index and nothing else, the shortest form first; none where neither a
+    /// process nor a namespace of it is there.
+    pub fn targets_of_container(&self, index: usize) -> Vec<String> {
+        self.called().targets(index, |name| self.named(name))
+    }
+
     /// The links that were read where a TARGET was one.
     pub fn into_links(self) -> Option<HostLinks> {
         self.links.into_inner()?.ok()

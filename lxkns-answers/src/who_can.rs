@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use lxkns_model::relations::{self, Authorities, Authority, AuthorityUnknown};
 use lxkns_model::{
-    Capability, CapabilitySet, DiscoveryOptions, NamespaceId, NamespaceType, Pid, Place, Process, Scope, Snapshot,
-    TaskPowers, Tid, Uid,
+    Capability, CapabilitySet, DiscoveryOptions, Gap, NamespaceId, NamespaceType, Object, Pid, Place, Process, Scope,
+    Snapshot, TaskPowers, Tid, Uid,
 };
 use rustc_hash::FxHashMap;
 use serde::Serialize;
@@ -173,8 +173,12 @@ impl<'a> WhoCan<'a> {
         let [has, can_raise, unknown] = [Has::Yes, Has::CanRaise, Has::NotKnown].map(|has| self.count(has));
         let processes = |count: usize| format!("{count} process{}", if count == 1 { "" } else { "es" });
         let verb = |count: usize| if count == 1 { "has" } else { "have" };
+        let observer = self.snapshot.observer.as_ref();
+        let is_nested = observer.is_some_and(|observer| observer.reads_initial_procfs() == Some(false));
+        let is_hiding = |gap: &Gap| gap.place == Place::Processes && gap.object == Object::Host;
+        let are_listed = !is_nested && !self.snapshot.gaps.iter().any(is_hiding);
         let mut words = match (has, unknown) {
-            (0, 0) => "no process has it".to_owned(),
+            (0, 0) if are_listed => "no process has it".to_owned(),
             (0, _) => "no process is known to have it".to_owned(),
             (count, _) => format!("{} {} it", processes(count), verb(count)),
         };
@@ -183,6 +187,9 @@ impl<'a> WhoCan<'a> {
         }
         if unknown > 0 {
             words += &format!("; not known of {}", processes(unknown));
+        }
+        if !are_listed {
+            words += "; not all processes are listed";
         }
         words
     }
@@ -444,6 +451,16 @@ mod tests {
         );
         let all = WhoCan::of(&snapshot, &tasks, capability("kill").unwrap(), &[USER]);
         assert_eq!(all[0].summary(), "2 processes have it, 1 can raise it");
+        let mut nested = snapshot.clone();
+        let mut observer = lxkns_model::Observer::new(Uid(0), CapabilitySet::ALL);
+        observer.procfs_pid_ns = Some(lxkns_model::NamespaceId { ino: 4_026_532_900, dev: 4 });
+        nested.observer = Some(observer);
+        let summary = |capability_name: &str| {
+            let capability = capability(capability_name).unwrap();
+            WhoCan::of(&nested, &tasks, capability, &[USER])[0].summary()
+        };
+        assert_eq!(summary("kill"), "2 processes have it, 1 can raise it; not all processes are listed");
+        assert_eq!(summary("net_admin"), "no process is known to have it; not all processes are listed");
         let groups: Vec<_> = all[0].groups().iter().map(|group| (group.whose.clone(), first(group))).collect();
         assert_eq!(groups[1], ("docker:web".to_owned(), (Pid(200), Some(Tid(201)))));
         let answer = serde_json::to_value(all[0].answer()).unwrap();

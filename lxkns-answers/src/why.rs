@@ -158,7 +158,11 @@ impl<'a> Explanation<'a> {
 
     /// Whether something was found that explains it.
     pub fn is_explained(&self) -> bool {
-        self.namespace.initial || self.namespace.holders.iter().any(|holder| Kind::of(holder) != Kind::Kernel)
+        self.namespace.initial || self.has_holder()
+    }
+
+    fn has_holder(&self) -> bool {
+        self.namespace.holders.iter().any(|holder| Kind::of(holder) != Kind::Kernel)
     }
 
     /// Whether all could be seen that may hold it.
@@ -168,7 +172,7 @@ impl<'a> Explanation<'a> {
 
     /// How many of what hold it; `None` where nothing was found that explains it.
     pub fn summary(&self) -> Option<String> {
-        holders::summary(&self.namespace.holders).filter(|_| self.is_explained())
+        holders::summary(&self.namespace.holders).filter(|_| self.has_holder())
     }
 
     /// How many references to it the kernel counts, and how many are explained, in words.

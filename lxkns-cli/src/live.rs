@@ -104,12 +104,22 @@ pub(crate) fn load(look: &LookArgs, options: &DiscoveryOptions) -> Result<Snapsh
 
 /// As [`load`], with a way into mount namespaces that there is already.
 pub(crate) fn load_with(look: &LookArgs, access: &Access, options: &DiscoveryOptions) -> Result<Snapshot> {
+    // The kernel reader alone tells references.
+    load_by(look, access, options, options.references)
+}
+
+/// As [`load_with`], by the kernel reader wherever that is possible, if `by_kernel`.
+pub(crate) fn load_by(
+    look: &LookArgs,
+    access: &Access,
+    options: &DiscoveryOptions,
+    by_kernel: bool,
+) -> Result<Snapshot> {
     match look.from.as_deref() {
         Some(path) => read(path, &look.patience),
         None => {
             let session = session(access)?;
-            // The kernel reader alone tells references.
-            let session = if options.references { session.repeated() } else { session };
+            let session = if by_kernel { session.repeated() } else { session };
             discover(&session, options, &look.patience)
         }
     }

@@ -98,7 +98,7 @@ impl From<Failure> for std::io::Error {
         match (failure.errno, failure.cause) {
             (Some(errno), _) => errno.into(),
             (None, Some(cause)) => Self::other(cause.to_string()),
-            (None, None) => Self::from(std::io::ErrorKind::NotFound),
+            (None, None) => Self::new(std::io::ErrorKind::NotFound, "it has vanished, or nothing visible leads to it"),
         }
     }
 }

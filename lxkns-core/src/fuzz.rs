@@ -162,6 +162,7 @@ pub fn maps(text: &[u8]) {
     assert!(mappings::segments(text).count() <= text.lines().count());
     assert!(mappings::attaches(text).count() <= text.lines().count());
     let _ = fdinfos::mount_id(text);
+    let _ = fdinfos::may_be_probe(text);
 }
 
 #[cfg(test)]

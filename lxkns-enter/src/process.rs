@@ -122,12 +122,10 @@ impl Process {
     }
 
     fn is_kernel_thread(&self) -> Result<bool, Error> {
-        /// `PF_KTHREAD` of `linux/sched.h`.
-        const KERNEL_THREAD: u32 = 0x0020_0000;
         let failed = |cause| cannot(self.pid, "read stat", cause);
         let stat = self.read("stat").map_err(failed)?;
         let stat = parse::stat(&stat).map_err(|_| failed(Cause::MALFORMED))?;
-        Ok(stat.flags & KERNEL_THREAD != 0)
+        Ok(stat.is_kernel_thread())
     }
 
     pub(crate) fn read(&self, path: impl Arg) -> Result<Vec<u8>, Cause> {

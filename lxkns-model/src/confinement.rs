@@ -1,6 +1,6 @@
 //! What confines processes, and what they have open that leads out of their container: what a snapshot does not have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bstr::BString;
 
@@ -11,6 +11,8 @@ use super::{Capabilities, DeviceNumber, Gap, NamespaceId, Pid, Seccomp, Tid, Uid
 pub struct ConfinementFacts {
     /// The living tasks of each process: the one that stands for it first, then each with other credentials than those before.
     pub tasks: BTreeMap<Pid, Vec<TaskCredentials>>,
+    /// Those that are kernel threads, of which nothing else was read.
+    pub kernel_threads: BTreeSet<Pid>,
     /// What they have open or stand in that leads out, sorted.
     pub uses: Vec<OutsideUse>,
     /// The devices that have a file in `/dev` of their mount namespaces, sorted; without those that give nothing of the host's.

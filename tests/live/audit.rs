@@ -37,6 +37,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("audit::hidden_mounts", &[Root, FileSystem("tmpfs")], hidden_mounts),
         test("audit::what_is_not_readable_is_not_clean", &[Root], not_readable),
         test("audit::trees", &[UserNamespaces], trees),
+        test("audit::kernel_threads", &[Root], kernel_threads),
     ];
     tests.extend(unusual::tests());
     tests
@@ -84,6 +85,41 @@ fn evidence<'a>(judgement: &'a Judgement, kind: &str, actor: &Actor) -> Vec<(Sev
     let all = of_kind(judgement, kind).into_iter();
     let all = all.flat_map(|finding| finding.evidence.iter().map(|evidence| (finding.severity, evidence)));
     all.filter(|(_, evidence)| evidence.pid == Some(actor.pid())).collect()
+}
+
+/// Whether the kernel says that this is one of its threads.
+fn is_kernel_thread(pid: u64) -> bool {
+    const PF_KTHREAD: u64 = 0x0020_0000;
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    let flags = stat.rsplit(')').next().and_then(|rest| rest.split(' ').nth(7)?.parse::<u64>().ok());
+    flags.expect("flags") & PF_KTHREAD != 0
+}
+
+/// A thread of the kernel runs no program, so there is nothing that could be confined; whatever PID 1 shows of itself.
+fn kernel_threads() {
+    assert!(is_kernel_thread(2), "the test runs in the initial PID namespace");
+    for fail in [false, true] {
+        let ran = run_lxkns(["audit", "2", "--json"].into_iter().chain(fail.then_some("--fail"))).ok();
+        let judged = &ran.answer_to("audit")[0];
+        assert_eq!((&judged["process-count"], &judged["worst"]), (&0.into(), &serde_json::Value::Null), "{judged}");
+        assert_eq!(judged["not-judged"], serde_json::json!([]), "{judged}");
+    }
+    assert!(run_lxkns(["audit", "2"]).ok().text().contains("only kernel threads"));
+    let actor = Actor::spawn();
+    let judged = &run_lxkns(["audit", "host/net", "--json"]).ok().answer_to("audit")[0];
+    let evidence = judged["findings"].as_array().unwrap().iter().flat_map(|it| it["evidence"].as_array().unwrap());
+    let pids: BTreeSet<u64> = evidence.filter_map(|it| it["pid"].as_u64()).collect();
+    assert!(pids.contains(&actor.pid().into()), "{judged}");
+    let threads: Vec<_> = pids.into_iter().filter(|&pid| is_kernel_thread(pid)).collect();
+    assert!(threads.is_empty() && !is_kernel_thread(judged["pid"].as_u64().unwrap()), "{threads:?}");
+    // Who is in it and was not read was not judged.
+    let is_read = fs::read_link("/proc/1/ns/net").is_ok();
+    let is_said = judged["not-judged"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|it| it.as_str().unwrap().starts_with("other processes in it"));
+    assert!(is_read || is_said, "{judged}");
 }
 
 /// Whether it can be told which mount namespace is the host's: before Linux 6.18 only by its processes.

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use lxkns_core::model::{
-    CapabilitySet, Cause, Holder, InFlight, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Pid, Place, Process,
-    Reader, Scope, Seccomp, Suspect, TaskState, Tid, Uids,
+    Call, CapabilitySet, Cause, Gap, Holder, InFlight, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Object,
+    Operation, Pid, Place, Process, Reader, Relation, Scope, Seccomp, Suspect, TaskState, Tid, Uids,
 };
 use lxkns_core::{Discovery, DiscoveryOptions, Snapshot};
 use lxkns_fixture::deny::{self, Interface};
@@ -35,6 +35,11 @@ pub(super) fn tests() -> Vec<Test> {
             "reader::in_a_pid_namespace",
             &[Root, File(BTF), FileSystem("proc"), Program("nsenter")],
             in_a_pid_namespace,
+        ),
+        test(
+            "reader::beyond_a_pid_namespace",
+            &[Root, File(BTF), FileSystem("proc"), Program("nsenter"), Kernel(6, 18)],
+            beyond_a_pid_namespace,
         ),
         test("reader::of_powers_too", &[Root, File(BTF)], of_powers_too),
         test("reader::two_capabilities_are_enough", NOBODY, two_capabilities_are_enough),
@@ -413,6 +418,49 @@ fn in_a_pid_namespace() {
             assert_eq!((found.tid, &found.comm), (expected.tid, &expected.comm));
             assert_eq!((found.start_time_ticks, found.namespaces), (expected.start_time_ticks, expected.namespaces));
         }
+    }
+}
+
+/// In a PID namespace the kernel's lists show what is outside, in which there are no more tasks than the program's own: so
+/// the kernel reader is what the program chooses there, however few these are, and procfs alone says what it misses.
+fn beyond_a_pid_namespace() {
+    let outside = Actor::spawn_in(&["user", "net"]);
+    let hidden = outside.ns_inode("net");
+    let init = Actor::spawn_in(&["mnt", "pid"]).fork();
+    init.mount("proc", "/proc");
+    let own = init.ns_inode("pid");
+    let inside = |reader| {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &init.pid().to_string(), "-p", "-m", "--"]).arg(lxkns().get_program());
+        dump(&mut command, reader)
+    };
+    let of_lists = |snapshot: &Snapshot| {
+        let is_it =
+            |gap: &&Gap| gap.place == Place::Kernel || gap.place == Place::BindMounts && gap.object == Object::Host;
+        snapshot.gaps.iter().filter(is_it).cloned().collect::<Vec<_>>()
+    };
+    for reader in ["auto", "kernel"] {
+        let found = inside(reader);
+        assert_eq!((found.reader, &found.not_kernel), (Some(Reader::Kernel), &None), "{reader}: {:?}", found.gaps);
+        assert_eq!(of_lists(&found), [], "{reader}: all lists were read to their ends");
+        assert_eq!(namespace(&found, hidden).holders, [Holder::Kernel], "{reader}: no process shows it");
+        assert_eq!(super::ino(namespace(&found, hidden).owner), Some(outside.ns_inode("user")), "{reader}");
+        assert_eq!(super::ino(namespace(&found, own).parent), Some(super::own_inode("pid")), "{reader}");
+        for name in ["mnt", "cgroup", "uts", "ipc", "user", "pid", "net"] {
+            assert!(found.by_ino(super::own_inode(name)).is_some(), "{reader}: {name} of the test");
+        }
+    }
+    let (kernel, procfs) = (inside("kernel"), inside("proc"));
+    assert_eq!((procfs.reader, procfs.by_ino(hidden)), (Some(Reader::Proc), None));
+    let is_denied = |gap: &Gap| gap.operation == Operation::from(Call::NsMntGetNext) && gap.cause == Cause::Denied;
+    assert!(of_lists(&procfs).iter().any(is_denied), "{:?}", procfs.gaps);
+    assert_eq!(namespace(&procfs, own).parent, Relation::NotVisible);
+    // Of what both see they say the same. The program itself is the last process inside.
+    let (mine, theirs) = (&kernel.processes[&Pid(1)], &procfs.processes[&Pid(1)]);
+    assert_eq!((mine.namespaces, mine.tasks.len()), (theirs.namespaces, theirs.tasks.len()));
+    for (_, id) in theirs.namespaces.iter() {
+        let facts = |of: &Namespace| (of.ns_type, of.owner, of.unique_id, of.initial, of.leaders.clone());
+        assert_eq!(facts(&kernel.namespaces[&id]), facts(&procfs.namespaces[&id]));
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Answer {
     pub container: Option<ContainerForm>,
     /// The process that stands for it; `null` where it has none, or it is not known.
     pub pid: Option<u32>,
-    /// How many processes were judged.
+    /// How many processes were judged; kernel threads are not.
     pub process_count: usize,
     /// How bad the worst finding is: `info`, `low`, `medium`, `high`; `null` where there is none.
     pub worst: Option<Severity>,

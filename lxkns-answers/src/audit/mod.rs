@@ -27,6 +27,7 @@ use serde::Serialize;
 
 use crate::Context;
 use crate::names::{self, Detail};
+use crate::release::is_of_the_kernel;
 
 pub use answer::Answer;
 use host::HostView;
@@ -152,6 +153,9 @@ impl Judgement {
 const BY_PROGRAM: &str = "control groups of version 2 keep devices away by programs: that there is one counts here, as with seccomp \
     filters; which devices it lets through is not readable";
 
+/// What is compared with where the host is not visible.
+const NESTED: &str = "not visible from this PID namespace: process 1 and its namespaces stand for the host's";
+
 /// What a scan has to read for it. See also [`Plan::pids`].
 pub fn options() -> DiscoveryOptions {
     use lxkns_model::Place::{ForChildren, Sockets, Tun};
@@ -241,6 +245,10 @@ impl<'a> Audit<'a> {
         let no_labels =
             "no security module labels processes on this host (AppArmor, SELinux, Smack): none confines any";
         let mut remarks = Vec::new();
+        let observer = self.context.snapshot.observer.as_ref();
+        if observer.is_some_and(|observer| observer.reads_initial_procfs() == Some(false)) {
+            remarks.push(NESTED.to_owned());
+        }
         if self.host.has_labels == Some(false) {
             remarks.push(no_labels.to_owned());
         }
@@ -258,7 +266,12 @@ impl<'a> Audit<'a> {
 
     /// Judges one container or process tree.
     pub fn judge(&self, subject: &Subject) -> Judgement {
-        let mut case = Case::new(self, subject);
+        let snapshot = self.context.snapshot;
+        let subject = subject.without(snapshot, |pid| match self.facts {
+            Some(facts) => facts.kernel_threads.contains(&pid),
+            None => snapshot.processes.get(&pid).is_some_and(|process| is_of_the_kernel(snapshot, process)),
+        });
+        let mut case = Case::new(self, &subject);
         case.judge_namespaces();
         case.judge_credentials();
         case.judge_strays();

@@ -52,7 +52,11 @@ impl<'a> Case<'a, '_> {
 
     /// Which namespaces are the host's.
     pub(super) fn judge_namespaces(&mut self) {
-        if self.subject.pids.is_empty() && !self.subject.has_ended {
+        if let Some(why) = &self.subject.unseen {
+            self.unknown(format!("other processes in it: {why}"), None);
+        }
+        let is_empty = self.subject.has_ended || self.subject.is_of_kernel;
+        if self.subject.pids.is_empty() && !is_empty {
             self.unknown("no process of it is visible", self.subject.main);
         }
         if self.subject.pids.is_empty() {

@@ -8,6 +8,8 @@ use lxkns_model::CompactSort as _;
 use lxkns_model::relations::{Belonging, ContainerNamespaces};
 use lxkns_model::{ContainerState, NamespaceId, NamespaceType, Pid, Snapshot};
 
+use crate::names;
+
 /// A container or a process tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
@@ -23,9 +25,27 @@ pub struct Subject {
     pub entered: Vec<Pid>,
     /// Whether it is known to have ended.
     pub has_ended: bool,
+    /// Whether it has no process but kernel threads, which run no program and are not judged.
+    pub is_of_kernel: bool,
+    /// Why there can be processes in it that were not seen, of a namespace.
+    pub unseen: Option<String>,
 }
 
 impl Subject {
+    /// As it is judged: without kernel threads.
+    pub(super) fn without(&self, snapshot: &Snapshot, is_kernel_thread: impl Fn(Pid) -> bool) -> Self {
+        let mut subject = self.clone();
+        subject.pids.retain(|&pid| !is_kernel_thread(pid));
+        subject.entered.retain(|&pid| !is_kernel_thread(pid));
+        subject.is_of_kernel = subject.pids.is_empty() && !self.pids.is_empty();
+        if subject.main.is_some_and(is_kernel_thread) {
+            // The most senior of the others.
+            let started = |pid: &Pid| snapshot.processes.get(pid).map(|process| process.start_time_ticks());
+            subject.main = subject.pids.iter().copied().min_by_key(|pid| (started(pid), *pid));
+        }
+        subject
+    }
+
     /// Whether a process is one of its own.
     pub(super) fn has(&self, pid: Pid) -> bool {
         self.pids.binary_search(&pid).is_ok()
@@ -102,6 +122,8 @@ impl Plan {
                     entered.filter(|pid| pids.binary_search(pid).is_err()).collect()
                 },
                 pids,
+                is_of_kernel: false,
+                unseen: None,
             });
         }
     }
@@ -126,12 +148,22 @@ impl Plan {
         let main = roots.iter().copied().find(|pid| pids.contains(pid)).or(pids.first().copied());
         let has_ended = was_seen && pids.is_empty();
         let pids = pids.into_iter().collect();
-        self.subjects.push(Subject { asked, container: None, main, pids, entered: Vec::new(), has_ended });
+        self.subjects.push(Subject {
+            asked,
+            container: None,
+            main,
+            pids,
+            entered: Vec::new(),
+            has_ended,
+            is_of_kernel: false,
+            unseen: None,
+        });
     }
 
     /// Adds the processes in a namespace, and those below them, as one tree.
     pub fn add_namespace(&mut self, snapshot: &Snapshot, asked: String, id: NamespaceId) {
-        let leaders = snapshot.namespaces.get(&id).map(|namespace| namespace.leaders.clone()).unwrap_or_default();
+        let namespace = snapshot.namespaces.get(&id);
+        let leaders = namespace.map(|namespace| namespace.leaders.clone()).unwrap_or_default();
         let is_in = |process: &&lxkns_model::Process| {
             let mut tasks = process.tasks.iter().map(|task| &task.namespaces).chain([&process.namespaces]);
             tasks.any(|links| links.iter().any(|(_, other)| other == id))
@@ -139,6 +171,9 @@ impl Plan {
         let members = snapshot.processes.values().filter(is_in).map(|process| process.pid);
         let roots: Vec<Pid> = leaders.into_iter().chain(members).collect();
         self.add_tree(snapshot, asked, &roots);
+        if let Some(subject) = self.subjects.last_mut() {
+            subject.unseen = namespace.and_then(|namespace| names::unseen_members(snapshot, namespace));
+        }
     }
 
     /// The processes for which more must be read than a snapshot has, sorted.

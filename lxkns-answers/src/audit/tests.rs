@@ -106,6 +106,30 @@ fn what_is_not_known_is_not_judged_and_what_has_ended_is_nothing() {
 }
 
 #[test]
+fn kernel_threads_are_not_judged() {
+    let (mut snapshot, mut facts) = host(vec![]);
+    let mut kthreadd = lxkns_model::Process::new(Pid(2), lxkns_model::Task::new(Tid(2), "kthreadd"));
+    kthreadd.namespaces = snapshot.processes[&Pid(200)].namespaces;
+    snapshot.processes.insert(Pid(2), kthreadd);
+    let mut plan = Plan::default();
+    plan.add_tree(&snapshot, "2".to_owned(), &[Pid(2)]);
+    plan.add_tree(&snapshot, "both".to_owned(), &[Pid(2), Pid(200)]);
+    let judge = |facts: Option<&ConfinementFacts>| {
+        let audit = Audit::new(Context::of_dump(&snapshot), &plan, facts);
+        plan.subjects.iter().map(|subject| audit.judge(subject)).collect::<Vec<_>>()
+    };
+    let in_dump = judge(None);
+    let not_said_to_be_one = judge(Some(&facts));
+    facts.kernel_threads.insert(Pid(2));
+    for judged in [in_dump, judge(Some(&facts))] {
+        assert!(judged[0].subject.is_of_kernel && judged[0].findings.is_empty() && judged[0].not_judged.is_empty());
+        assert_eq!((judged[1].subject.main, &judged[1].subject.pids[..]), (Some(Pid(200)), &[Pid(200)][..]));
+    }
+    // Of the living host, the kernel's word counts: a program that the kernel starts has the same parent.
+    assert!(!not_said_to_be_one[0].subject.is_of_kernel && !not_said_to_be_one[0].not_judged.is_empty());
+}
+
+#[test]
 fn a_process_that_was_not_read_is_not_clean() {
     let (snapshot, mut facts) = host(vec![]);
     facts.tasks.clear();

@@ -375,11 +375,14 @@ impl Rules<'_> {
                     count.possible
                 );
                 self.unknown(Kind::Limit, Some("ENOSPC"), because);
-            } else if relations::unreadable_processes(self.snapshot) > 0 {
-                self.notes.push(format!(
-                    "at least {} of {max} {ns_type} namespaces{of} are in use in {user}: not all may be visible",
-                    count.certain
-                ));
+            } else if relations::unreadable_processes(self.snapshot) > 0 || !relations::processes_listed(self.snapshot)
+            {
+                self.notes.push(match count.certain {
+                    0 => format!("how many of {max} {ns_type} namespaces{of} are in use in {user} is not visible"),
+                    count => format!(
+                        "at least {count} of {max} {ns_type} namespaces{of} are in use in {user}: not all may be visible"
+                    ),
+                });
             }
         }
         if let [first, others @ ..] = &unreadable[..] {

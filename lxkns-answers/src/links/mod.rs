@@ -130,7 +130,7 @@ impl<'a> Links<'a> {
                 (None, None) => Cell::Nothing,
             },
             Column::Namespace => Cell::text(names::namespace_and_name(snapshot, link.id.ns, mount_ns)),
-            Column::OtherEnd => self.other_end(link).map_or(Cell::Nothing, Cell::Hint),
+            Column::OtherEnd => self.other_end(link).map_or(Cell::Nothing, Cell::Words),
             Column::Index => number(Some(link.id.index)),
             Column::Mtu => number(link.link.mtu),
             Column::Mac if link.link.mac.is_empty() => Cell::Nothing,

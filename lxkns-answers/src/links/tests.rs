@@ -70,7 +70,10 @@ fn a_link_has_both_ends_with_names() {
         ]
     );
     let cell = |column| links.cell(&all.all()[3], column).printable(For::Fields);
-    assert_eq!([Column::Pids, Column::Ns, Column::OtherEnd].map(cell), ["200", "4026531833", ""]);
+    assert_eq!(
+        [Column::Pids, Column::Ns, Column::OtherEnd].map(cell),
+        ["200", "4026531833", r"process\x20200\x20(sleep)\x20fd\x207"]
+    );
     let of_busy: Vec<_> = links.select(Some(&[BUSY])).iter().map(|link| link.id).collect();
     assert_eq!(of_busy, [LinkId { ns: NET, index: 4 }, LinkId { ns: BUSY, index: 2 }]);
     assert_eq!(links.gaps().len(), 1);

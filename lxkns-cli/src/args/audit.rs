@@ -3,7 +3,7 @@
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use lxkns_answers::audit::Severity;
 
-use super::{LookArgs, target};
+use super::{AnswerArgs, target};
 use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
@@ -38,10 +38,6 @@ pub(crate) struct AuditArgs {
     #[arg(long)]
     pub(crate) all: bool,
 
-    /// Write JSON
-    #[arg(short = 'J', long)]
-    pub(crate) json: bool,
-
     #[command(flatten)]
-    pub(crate) look: LookArgs,
+    pub(crate) answer: AnswerArgs,
 }

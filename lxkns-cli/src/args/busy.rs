@@ -2,7 +2,7 @@
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
-use super::LookArgs;
+use super::AnswerArgs;
 use lxkns_answers::file_system;
 
 pub(super) const EXAMPLES: &str = "\
@@ -26,10 +26,6 @@ pub(crate) struct BusyArgs {
     #[arg(long)]
     pub(crate) all: bool,
 
-    /// Write JSON
-    #[arg(short = 'J', long)]
-    pub(crate) json: bool,
-
     #[command(flatten)]
-    pub(crate) look: LookArgs,
+    pub(crate) answer: AnswerArgs,
 }

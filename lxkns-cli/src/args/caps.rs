@@ -2,7 +2,7 @@
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
-use super::{LookArgs, pid, target};
+use super::{AnswerArgs, pid, target};
 use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
@@ -23,10 +23,6 @@ pub(crate) struct CapsArgs {
     #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid)]
     pub(crate) pid: Option<u32>,
 
-    /// Write JSON
-    #[arg(short = 'J', long)]
-    pub(crate) json: bool,
-
     #[command(flatten)]
-    pub(crate) look: LookArgs,
+    pub(crate) answer: AnswerArgs,
 }

@@ -1,6 +1,6 @@
 //! The options of `lxkns doctor`.
 
-use super::LookArgs;
+use super::AnswerArgs;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -12,10 +12,6 @@ It scans everything, so it reports what was visible, not what should be.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArgs {
-    /// Write JSON
-    #[arg(short = 'J', long)]
-    pub(crate) json: bool,
-
     #[command(flatten)]
-    pub(crate) look: LookArgs,
+    pub(crate) answer: AnswerArgs,
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::{LookArgs, pid};
+use super::{AnswerArgs, pid};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -25,12 +25,8 @@ pub(crate) struct ExplainArgs {
     #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid)]
     pub(crate) pid: Option<u32>,
 
-    /// Write JSON
-    #[arg(short = 'J', long)]
-    pub(crate) json: bool,
-
     #[command(flatten)]
-    pub(crate) look: LookArgs,
+    pub(crate) answer: AnswerArgs,
 
     /// What to do: unshare, clone or fork with options of unshare(1), or setns TARGET...
     #[arg(value_name = "ACTION", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
@@ -99,7 +95,7 @@ mod tests {
         let reordered = reordered(all.into_iter().map(OsString::from));
         match Args::try_parse_from(reordered).unwrap().command {
             Command::Explain(args) => {
-                (args.action.join(OsString::from(" ").as_os_str()).into_string().unwrap(), args.pid, args.json)
+                (args.action.join(OsString::from(" ").as_os_str()).into_string().unwrap(), args.pid, args.answer.json)
             }
             other => panic!("{other:?}"),
         }

@@ -268,6 +268,17 @@ pub(crate) struct TableArgs {
     pub(crate) json: bool,
 }
 
+/// Of what is answered, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AnswerArgs {
+    /// Write JSON
+    #[arg(short = 'J', long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
 /// What is scanned or read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LookArgs {

@@ -2,7 +2,7 @@
 
 use lxkns_core::model::NamespaceType;
 
-use super::LookArgs;
+use super::AnswerArgs;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -25,10 +25,6 @@ pub(crate) struct OrphansArgs {
     #[arg(long)]
     pub(crate) all: bool,
 
-    /// Write JSON
-    #[arg(short = 'J', long)]
-    pub(crate) json: bool,
-
     #[command(flatten)]
-    pub(crate) look: LookArgs,
+    pub(crate) answer: AnswerArgs,
 }

@@ -2,7 +2,7 @@
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
-use super::{LookArgs, target};
+use super::{AnswerArgs, target};
 use lxkns_answers::owner::Asked;
 
 pub(super) const EXAMPLES: &str = "\
@@ -28,10 +28,6 @@ pub(crate) struct OwnerArgs {
     #[arg(short = 'L', long)]
     pub(crate) dereference: bool,
 
-    /// Write JSON
-    #[arg(short = 'J', long)]
-    pub(crate) json: bool,
-
     #[command(flatten)]
-    pub(crate) look: LookArgs,
+    pub(crate) answer: AnswerArgs,
 }

@@ -2,7 +2,7 @@
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
-use super::{LookArgs, target};
+use super::{AnswerArgs, target};
 use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
@@ -27,10 +27,6 @@ pub(crate) struct ShowArgs {
     #[arg(long)]
     pub(crate) all: bool,
 
-    /// Write JSON
-    #[arg(short = 'J', long)]
-    pub(crate) json: bool,
-
     #[command(flatten)]
-    pub(crate) look: LookArgs,
+    pub(crate) answer: AnswerArgs,
 }

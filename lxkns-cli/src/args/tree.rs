@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use lxkns_core::model::NamespaceType;
 
-use super::{LookArgs, target};
+use super::{AnswerArgs, target};
 use lxkns_answers::target::Asked;
 use lxkns_answers::tree;
 
@@ -50,12 +50,8 @@ pub(crate) struct TreeArgs {
     #[arg(long, value_name = "HOW", value_enum, default_value_t, hide_default_value = true)]
     pub(crate) cgroup: CgroupDetail,
 
-    /// Write JSON
-    #[arg(short = 'J', long)]
-    pub(crate) json: bool,
-
     #[command(flatten)]
-    pub(crate) look: LookArgs,
+    pub(crate) answer: AnswerArgs,
 }
 
 /// How much of control groups is told.

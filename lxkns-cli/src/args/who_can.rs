@@ -2,7 +2,7 @@
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
-use super::{LookArgs, target};
+use super::{AnswerArgs, target};
 use lxkns_answers::target::Asked;
 use lxkns_answers::who_can;
 use lxkns_core::model::Capability;
@@ -45,10 +45,6 @@ pub(crate) struct WhoCanArgs {
     #[arg(short, long)]
     pub(crate) no_headings: bool,
 
-    /// Write JSON
-    #[arg(short = 'J', long)]
-    pub(crate) json: bool,
-
     #[command(flatten)]
-    pub(crate) look: LookArgs,
+    pub(crate) answer: AnswerArgs,
 }

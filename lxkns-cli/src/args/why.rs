@@ -2,7 +2,7 @@
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
-use super::{LookArgs, target};
+use super::{AnswerArgs, target};
 use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
@@ -23,10 +23,6 @@ pub(crate) struct WhyArgs {
     #[arg(long)]
     pub(crate) all: bool,
 
-    /// Write JSON
-    #[arg(short = 'J', long)]
-    pub(crate) json: bool,
-
     #[command(flatten)]
-    pub(crate) look: LookArgs,
+    pub(crate) answer: AnswerArgs,
 }

@@ -17,9 +17,9 @@ use crate::view::why::FEW;
 
 /// Runs it.
 pub(crate) fn run(args: &AuditArgs, color: Color) -> Result {
-    let is_live = args.look.from.is_none();
-    let access = live::access(&args.look.patience);
-    let snapshot = live::load_with(&args.look, &access, &ask::options())?;
+    let is_live = args.answer.look.from.is_none();
+    let access = live::access(&args.answer.look.patience);
+    let snapshot = live::load_with(&args.answer.look, &access, &ask::options())?;
     let mut outcome = Outcome::of(&args.targets);
     let plan = match args.targets.is_empty() {
         true => Plan::of_containers(&snapshot),
@@ -36,14 +36,14 @@ pub(crate) fn run(args: &AuditArgs, color: Color) -> Result {
     let mut facts = None;
     if is_live {
         let _progress = Progress::of("reading what confines processes");
-        let living = Living::new(&access, args.look.patience.timeout)?;
+        let living = Living::new(&access, args.answer.look.patience.timeout)?;
         facts = ask::read(&living.host(), &snapshot, &plan);
     }
     let context = super::context(&snapshot, is_live);
     let audit = Audit::new(context, &plan, facts.as_ref());
     let judgements: Vec<_> = plan.subjects.iter().map(|subject| audit.judge(subject)).collect();
     let gaps = super::gap_lines(&snapshot, ask::places());
-    if args.json {
+    if args.answer.json {
         screen::print(|out| Ok(json::write(&ask::answer(&audit, &judgements, gaps.clone()), out)?))?;
     } else if !judgements.is_empty() {
         let limit = if args.all { usize::MAX } else { FEW };

@@ -16,9 +16,9 @@ use crate::view::why::SOME;
 
 /// Runs it.
 pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
-    let is_live = args.look.from.is_none();
-    let access = live::access(&args.look.patience);
-    let mut snapshot = live::load_with(&args.look, &access, &ask::options())?;
+    let is_live = args.answer.look.from.is_none();
+    let access = live::access(&args.answer.look.patience);
+    let mut snapshot = live::load_with(&args.answer.look, &access, &ask::options())?;
     if !is_live && !snapshot.options.mounts {
         say("the dump has no mounts");
         return Ok(Exit::Failed);
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     let mut users = None;
     if is_live {
         let _progress = Progress::of("searching for users of the file system");
-        let living = Living::new(&access, args.look.patience.timeout)?;
+        let living = Living::new(&access, args.answer.look.patience.timeout)?;
         let (found, more) = ask::read(&living.host(), &snapshot, query);
         more.add_to(&mut snapshot);
         users = Some(found);
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     let mount = mount.and_then(|id| here.iter().find(|mount| mount.id == id));
     let busy = Busy::new(context, query, mount, users.as_ref());
     let is_there = busy.is_there();
-    if args.json {
+    if args.answer.json {
         let envelope = ask::answer(&busy, super::gap_lines(&snapshot, ask::places()));
         screen::print(|out| Ok(json::write(&envelope, out)?))?;
     } else if is_there {

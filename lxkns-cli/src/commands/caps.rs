@@ -16,11 +16,11 @@ use crate::view::screen::{self, Color};
 
 /// Runs it.
 pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
-    let is_live = args.look.from.is_none();
+    let is_live = args.answer.look.from.is_none();
     let named = args.pid.map(Pid);
     let whose = Whose::of(&args.target.target, named);
     let options = ask::options(&args.target.target, whose);
-    let mut snapshot = live::load(&args.look, &options)?;
+    let mut snapshot = live::load(&args.answer.look, &options)?;
     // A thread that is asked about by itself has credentials of its own.
     if let Whose::Named(id) = whose {
         live::settle_thread(&mut snapshot, id, is_live);
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
     let all = Caps::of(&snapshot, process, &namespaces);
     let unseen = ask::gaps(&snapshot, &args.target.target, &all);
     let is_unknown = all.iter().any(|caps| caps.capabilities().is_none());
-    if args.json {
+    if args.answer.json {
         let answer = ask::answer(&all, unseen.clone());
         screen::print(|out| Ok(screen::write_json(out, &answer)?))?;
     } else {

@@ -10,13 +10,13 @@ use crate::{live, view};
 
 /// Runs it.
 pub(crate) fn run(args: &DoctorArgs, color: Color) -> Result {
-    let access = live::access(&args.look.patience);
-    let is_live = args.look.from.is_none();
+    let access = live::access(&args.answer.look.patience);
+    let is_live = args.answer.look.from.is_none();
     let interfaces = if is_live { Some(lxkns_live::interfaces(&ProcRoot::host()?)) } else { None };
-    let mut snapshot = live::load_with(&args.look, &access, &ask::options())?;
+    let mut snapshot = live::load_with(&args.answer.look, &access, &ask::options())?;
     let session = live::session(&access)?;
     let report = ask::found(&mut snapshot, interfaces.map(|interfaces| (&session, &access, interfaces)));
-    if args.json {
+    if args.answer.json {
         let answer = ask::answer(&snapshot, report);
         screen::print(|out| Ok(screen::write_json(out, &answer)?))?;
     } else {

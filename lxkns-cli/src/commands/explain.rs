@@ -18,7 +18,7 @@ use crate::view::screen::{self, Color};
 /// Runs it.
 pub(crate) fn run(args: &ExplainArgs, color: Color) -> Result {
     let mut action = Action::parse(&args.action).map_err(Error::Usage)?;
-    let is_live = args.look.from.is_none();
+    let is_live = args.answer.look.from.is_none();
     let pid = match args.pid {
         Some(pid) => Pid(pid),
         None if is_live => live::self_is_asked()?,
@@ -30,8 +30,8 @@ pub(crate) fn run(args: &ExplainArgs, color: Color) -> Result {
     }
     let options = ask::options(&action);
     let places = ask::places(&options);
-    let access = live::access(&args.look.patience);
-    let mut snapshot = live::load_with(&args.look, &access, &options)?;
+    let access = live::access(&args.answer.look.patience);
+    let mut snapshot = live::load_with(&args.answer.look, &access, &options)?;
     let Some(pid) = live::settle_thread(&mut snapshot, pid, is_live) else {
         let resolver = resolve::resolver(&snapshot, is_live);
         let Err(unresolved) = questions::find_process(&resolver, &Asked::process(pid.0), pid) else {
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &ExplainArgs, color: Color) -> Result {
     };
     let facts = if is_live {
         let _progress = Progress::of("reading what the kernel would check");
-        let living = Living::new(&access, args.look.patience.timeout)?;
+        let living = Living::new(&access, args.answer.look.patience.timeout)?;
         ask::read(&living.host(), &mut snapshot, pid, &action)
     } else {
         None
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &ExplainArgs, color: Color) -> Result {
     let explanation = Explanation::of(&snapshot, &snapshot.processes[&pid], &action, &targets, facts.as_ref());
     let verdict = explanation.verdict();
     let gaps = ask::gaps(&snapshot, &action, verdict);
-    if args.json {
+    if args.answer.json {
         screen::print(|out| Ok(json::write(&ask::answer(&explanation, gaps.clone()), out)?))?;
     } else {
         screen::show(color, |out, screen| Ok(view::explain::write(&explanation, out, screen)?))?;

@@ -19,13 +19,14 @@ const NOT_IN_A_DUMP: &str = "links left over with network namespaces not read: a
 
 /// Runs it.
 pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
-    let is_live = args.look.from.is_none();
-    let access = live::access(&args.look.patience);
-    let mut snapshot = live::load_with(&args.look, &access, &ask::options())?;
+    let is_live = args.answer.look.from.is_none();
+    let access = live::access(&args.answer.look.patience);
+    // The kernel reader alone tells what is in flight.
+    let mut snapshot = live::load_by(&args.answer.look, &access, &ask::options(), true)?;
     let mut host_links = None;
     if is_live {
         let _progress = Progress::of("reading what scans do not have");
-        let living = Living::new(&access, args.look.patience.timeout)?;
+        let living = Living::new(&access, args.answer.look.patience.timeout)?;
         ask::read(&living.host(), &snapshot, &args.types).add_to(&mut snapshot);
         host_links = ask::links(&living.host(), &snapshot, &args.types);
     }
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
         None if has_network(&orphans) => gaps.push(NOT_IN_A_DUMP.to_owned()),
         None => {}
     }
-    if args.json {
+    if args.answer.json {
         let most = if args.all { usize::MAX } else { SOME };
         let answer = ask::answer(&context, &orphans, leftovers.as_ref(), most, gaps.clone());
         screen::print(|out| Ok(json::write(&answer, out)?))?;

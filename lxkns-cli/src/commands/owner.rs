@@ -15,10 +15,10 @@ use crate::view::sheet;
 
 /// Runs it.
 pub(crate) fn run(args: &OwnerArgs, color: Color) -> Result {
-    if args.look.from.is_some() {
+    if args.answer.look.from.is_some() {
         return Err(Error::Usage("a dump has no files; leave out --from to read this host".to_owned()));
     }
-    let snapshot = live::load(&args.look, &ask::options())?;
+    let snapshot = live::load(&args.answer.look, &ask::options())?;
     let asked = &args.file;
     let name = asked.text();
     let resolver = resolve::resolver(&snapshot, true);
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &OwnerArgs, color: Color) -> Result {
         Err(unresolved) => return Ok(Outcome::end(unresolved, &snapshot, ask::places())),
     };
     let proc = ProcRoot::host()?;
-    let (files, home) = (FilesOfHost::new(&proc, args.look.patience.timeout), super::home(&snapshot, true));
+    let (files, home) = (FilesOfHost::new(&proc, args.answer.look.patience.timeout), super::home(&snapshot, true));
     let facts = match Facts::read(&snapshot, files, process, home, &asked.path, &name, args.dereference) {
         Ok(facts) => facts,
         Err(unresolved) => {
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &OwnerArgs, color: Color) -> Result {
     };
     let owner = facts.owner();
     let gaps = ask::gaps(&snapshot, &owner);
-    if args.json {
+    if args.answer.json {
         screen::print(|out| Ok(json::write(&ask::answer(&owner, &name, gaps.clone()), out)?))?;
     } else {
         let sheet = owner.sheet(&name.to_string());

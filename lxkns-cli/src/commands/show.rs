@@ -24,7 +24,7 @@ use crate::view::why::SOME;
 
 /// Runs it.
 pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
-    let is_live = args.look.from.is_none();
+    let is_live = args.answer.look.from.is_none();
     let targets = match &args.targets[..] {
         [] if is_live => vec![Asked::process(live::own_pid()?.0)],
         [] => return Err(Error::Usage("a dump does not name the caller: name a TARGET".to_owned())),
@@ -33,8 +33,8 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
     let mut options = ask::options(&targets);
     // `self` must be in the snapshot.
     options.without_self = !args.targets.is_empty();
-    let access = live::access(&args.look.patience);
-    let mut snapshot = live::load_with(&args.look, &access, &options)?;
+    let access = live::access(&args.answer.look.patience);
+    let mut snapshot = live::load_with(&args.answer.look, &access, &options)?;
     let mut outcome = Outcome { exit: Exit::Done, gaps_matter: false };
     let resolver = resolve::resolver(&snapshot, is_live);
     let targets = ask::settle(&resolver, &targets, &mut |unresolved| outcome.refuse(unresolved));
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
     let mut proc = None;
     if is_live {
         let _progress = Progress::of("looking inside");
-        let living = Living::new(&access, args.look.patience.timeout)?;
+        let living = Living::new(&access, args.answer.look.patience.timeout)?;
         let (looked, more) = ask::read(&living.host(), &snapshot, &items);
         more.add_to(&mut snapshot);
         (insides, proc) = (looked, Some(ProcRoot::host()?));
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
     let gaps_matter = gaps_matter || !items.is_empty();
     let mut unseen = if gaps_matter { ask::gaps(&snapshot, &targets, &items) } else { Vec::new() };
     unseen.extend(links.gaps());
-    if args.json {
+    if args.answer.json {
         let answer = ask::answer(&links, &leftovers, &items, &shown, unseen.clone());
         screen::print(|out| Ok(screen::write_json(out, &answer)?))?;
     } else {

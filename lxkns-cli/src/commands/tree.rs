@@ -18,7 +18,7 @@ use crate::view::tree as view;
 /// Runs it.
 pub(crate) fn run(args: &TreeArgs, color: Color) -> Result {
     let (kind, target) = asked(args).map_err(|message| Error::Usage(message.to_owned()))?;
-    let is_live = args.look.from.is_none();
+    let is_live = args.answer.look.from.is_none();
     let shown_kind = match kind {
         TreeKind::User if args.owned => Kind::Ownership,
         TreeKind::User => Kind::User,
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &TreeArgs, color: Color) -> Result {
     let has_cgroups = CgroupDetail::from(args.cgroup) != CgroupDetail::Off;
     let (options, places) = (ask::options(shown_kind, has_cgroups), ask::places(shown_kind, has_cgroups));
     // The program ends after this view, which frees all memory faster than dropping each value.
-    let snapshot = ManuallyDrop::new(live::load(&args.look, &options)?);
+    let snapshot = ManuallyDrop::new(live::load(&args.answer.look, &options)?);
     let context = super::context(&snapshot, is_live);
     let whole = shown_kind.forest(context);
     let forest = match target {
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &TreeArgs, color: Color) -> Result {
     let cgroup = CgroupDetail::from(args.cgroup);
     let shown = Shown { cgroup, all_leaders: args.all_leaders, ..Shown::of(shown_kind) };
     let tree = Tree::new(context, forest, shown);
-    if args.json {
+    if args.answer.json {
         let envelope = ask::answer(&tree, super::gap_lines(&snapshot, places));
         screen::print(|out| Ok(json::write(&envelope, out)?))?;
     } else {

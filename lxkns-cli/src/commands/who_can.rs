@@ -17,14 +17,14 @@ use crate::view::screen::{self, Color};
 
 /// Runs it.
 pub(crate) fn run(args: &WhoCanArgs, color: Color) -> Result {
-    let is_live = args.look.from.is_none();
-    let access = live::access(&args.look.patience);
-    let mut snapshot = live::load_with(&args.look, &access, &ask::options(&args.target.target))?;
+    let is_live = args.answer.look.from.is_none();
+    let access = live::access(&args.answer.look.patience);
+    let mut snapshot = live::load_with(&args.answer.look, &access, &ask::options(&args.target.target))?;
     let places = ask::places(&args.target.target);
     let mut tasks = Vec::new();
     if is_live {
         let _progress = Progress::of("reading the credentials of all tasks");
-        let living = Living::new(&access, args.look.patience.timeout)?;
+        let living = Living::new(&access, args.answer.look.patience.timeout)?;
         let (found, more) = ask::read(&living.host(), &snapshot);
         more.add_to(&mut snapshot);
         tasks = found;
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &WhoCanArgs, color: Color) -> Result {
     if !is_live {
         gaps.push("a dump does not have the credentials of single tasks, only those of processes".to_owned());
     }
-    if args.json {
+    if args.answer.json {
         screen::print(|out| Ok(json::write(&ask::answer(&all, gaps.clone()), out)?))?;
     } else {
         screen::show(color, |out, screen| {

@@ -23,9 +23,9 @@ use crate::view::why::{FEW, SOME, write, write_all_suspects};
 
 /// Runs it.
 pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
-    let is_live = args.look.from.is_none();
-    let access = live::access(&args.look.patience);
-    let mut snapshot = live::load_with(&args.look, &access, &why::options())?;
+    let is_live = args.answer.look.from.is_none();
+    let access = live::access(&args.answer.look.patience);
+    let mut snapshot = live::load_with(&args.answer.look, &access, &why::options())?;
     let mut outcome = Outcome::of(&args.targets);
     let subjects =
         Subjects::find(&resolver(&snapshot, is_live), &args.targets, &mut |unresolved| outcome.refuse(unresolved));
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
     let gaps_matter = gaps_matter || !subjects.found.is_empty();
     if is_live {
         let _progress = Progress::of("reading what scans do not have");
-        let living = Living::new(&access, args.look.patience.timeout)?;
+        let living = Living::new(&access, args.answer.look.patience.timeout)?;
         subjects.read(&living.host(), &snapshot).add_to(&mut snapshot);
     }
     let context = super::context(&snapshot, is_live);
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
     let explain = |id: &NamespaceId| Explanation::new(&advice, &snapshot.namespaces[id]);
     let mut gaps = if gaps_matter { super::gap_lines(&snapshot, why::places()) } else { Vec::new() };
 
-    if args.json {
+    if args.answer.json {
         let answer = subjects.answer(&advice, &context, gaps.clone());
         screen::print(|out| Ok(json::write(&answer, out)?))?;
     } else {

@@ -46,6 +46,7 @@ fn write_headline(out: &mut impl Write, audit: &Audit<'_>, judgement: &Judgement
     }
     parts.push(match subject.pids.len() {
         0 if subject.has_ended => "it has ended".to_owned(),
+        0 if subject.is_of_kernel => "only kernel threads, which run no program".to_owned(),
         0 => "no process visible".to_owned(),
         1 => "1 process".to_owned(),
         count => format!("{count} processes"),

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use lxkns_answers::Context;
+use lxkns_answers::names;
 use lxkns_answers::suspects;
 use lxkns_answers::text::shown;
 use lxkns_answers::why::{Explanation, Group, Told};
@@ -45,12 +46,19 @@ pub(crate) fn write_holders(
         writeln!(out, " is the initial {} namespace: it lives as long as the kernel", namespace.ns_type)?;
         if limit != usize::MAX {
             let least = if explanation.holders_seen() { "" } else { "at least " };
-            return explanation.summary().map_or(Ok(()), |summary| writeln!(out, "  also held by {least}{summary}"));
+            return match explanation.summary() {
+                Some(summary) => writeln!(out, "  also held by {least}{summary}"),
+                None if least.is_empty() => Ok(()),
+                None => writeln!(out, "  other holders not visible"),
+            };
         }
     } else if let Some(summary) = explanation.summary() {
         writeln!(out, " is held by {summary}")?;
     } else {
         writeln!(out, " exists, but nothing visible holds it")?;
+        if let Some(why) = names::unseen_members(explanation.context.snapshot, namespace) {
+            writeln!(out, "  processes may be in it: {why}")?;
+        }
         let suspects = explanation.suspects();
         return write_all_suspects(out, &explanation.context, Some(namespace.ns_type), &suspects, screen, limit);
     }

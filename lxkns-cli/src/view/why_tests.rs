@@ -1,5 +1,7 @@
 use lxkns_answers::release::Advice;
-use lxkns_core::model::{DeviceNumber, Holder, NamespaceId, NamespaceType, Pid, Snapshot, Tid};
+use lxkns_core::model::{
+    CapabilitySet, DeviceNumber, Holder, NamespaceId, NamespaceType, Observer, Pid, Snapshot, Tid, Uid,
+};
 
 use super::*;
 use lxkns_answers::testing::{BUSY, HOME, LEFT, NET, ODD, USER, process, snapshot};
@@ -35,6 +37,22 @@ fn an_initial_namespace_lives_as_long_as_the_kernel() {
         "user:[4026531837] is the initial user namespace: it lives as long as the kernel\n  \
          also held by 2 processes, 1 owned namespace\n"
     );
+    let mut unseen = snapshot.clone();
+    let user = unseen.namespaces.get_mut(&USER).unwrap();
+    user.holders = vec![Holder::Kernel];
+    let known = "user:[4026531837] is the initial user namespace: it lives as long as the kernel\n";
+    assert_eq!(text(&unseen, USER, SOME), known);
+    // The caller is in a PID namespace.
+    let mut observer = Observer::new(Uid(0), CapabilitySet::ALL);
+    observer.pid_ns = Some(LEFT);
+    unseen.observer = Some(observer);
+    unseen.namespaces.get_mut(&ODD).unwrap().holders = vec![Holder::Kernel];
+    let odd = text(&unseen, ODD, SOME);
+    assert!(
+        odd.contains("nothing visible holds it\n  processes may be in it: not all processes are listed\n"),
+        "{odd}"
+    );
+    assert_eq!(text(&unseen, USER, SOME), format!("{known}  other holders not visible\n"));
     let all = text(&snapshot, USER, usize::MAX);
     assert!(all.contains("  process 200 (sleep 1000)\n    until all these processes exit\n"), "{all}");
     assert!(all.contains("until net:4026532300 ends (lxkns why net:4026532300)"), "{all}");

@@ -31,6 +31,8 @@ use crate::procfs::{ProcDir, parse};
 /// What the kernel tells of all processes.
 struct Told {
     processes: Vec<ToldProcess>,
+    /// Mounts that are root directories of some tasks.
+    roots: Vec<u64>,
     /// What is added to start times in the caller's time namespace.
     offset_ns: i128,
     ticks_per_second: u64,
@@ -77,7 +79,7 @@ pub(super) fn all(search: &mut Search<'_>, found: &mut Found) -> Result<Found, N
     let session = search.session;
     match search.options.reader {
         Some(Reader::Kernel) => {}
-        None if session.prefers_kernel() => {}
+        None if session.prefers_kernel(search.is_in_initial_pid_ns) => {}
         None => return Err(NotKernel::FewProcesses),
         Some(_) => return Err(NotKernel::NotAsked),
     }
@@ -127,6 +129,11 @@ fn ask(search: &mut Search<'_>, found: &mut Found) -> Result<Found, Refusal> {
         // Files take the kernel longest: they are read meanwhile by a thread, or afterwards where none can be started.
         let files = || files(options, reader, &readers);
         let thread = std::thread::Builder::new().name("lxkns".into()).spawn_scoped(scope, files);
+        // They come before tasks: a task that has just made a namespace is then seen in it, or the namespace is not listed.
+        let (mut of_lists, mut changed) = (Found::default(), FxHashMap::default());
+        search.listed = listed(search, reader, &mut of_lists, &mut changed);
+        search.mounts_changed = changed;
+        add_invisible_relations(search);
         let counted = untold::counted(search);
         let mut missing = None;
         let told = reader.tasks(options.status != Scope::None).map(|tasks| {
@@ -134,15 +141,16 @@ fn ask(search: &mut Search<'_>, found: &mut Found) -> Result<Found, Refusal> {
             let count = counted.filter(|_| untold::counted(search) == counted);
             missing = count.and_then(|(count, _)| count.checked_sub(tasks.len()));
             let left_out = processes::left_out(search);
-            Told::of(processes_of(tasks, &left_out, search.is_in_initial_pid_ns), offset_ns)
+            // In a PID namespace there may be no other process than the caller.
+            let roots = tasks.iter().filter_map(|task| Some(task.root?.0)).take(ANCHORS).collect();
+            Told::of(processes_of(tasks, &left_out, search.is_in_initial_pid_ns), roots, offset_ns)
         });
         // The thread may wait for this.
         drop(readers.set(told.as_ref().map(|told| readers_of(search, &told.processes)).unwrap_or_default()));
         let mut all = Found::default();
         if let Ok(told) = &told {
-            let mut changed = FxHashMap::default();
-            search.listed = listed(search, reader, found, &mut changed);
-            (search.mounts_changed, search.roots) = (changed, told.roots());
+            search.roots = told.roots();
+            found.merge(of_lists);
             all = processes::each(search, &told.processes, |found, process| told.process(search, found, process));
         }
         let files = match thread.map(ScopedJoinHandle::join) {
@@ -226,14 +234,13 @@ fn is_spent(task: &TaskRecord) -> bool {
     task.has_left() || TaskState(task.state()).is_dead()
 }
 
+/// From the root directory of one of so many tasks, the kernel's list of file systems is found.
+const ANCHORS: usize = 16;
+
 /// Notes which file systems belong to a user namespace.
 fn tell_file_system_owners(search: &Search<'_>, reader: &KernelReader, told: &Told, found: &mut Found) {
-    /// From the root directory of one of so many processes, the kernel's list is found.
-    const ANCHORS: usize = 16;
     if search.looks_in(Place::BindMounts) {
-        let roots = told.processes.iter().filter_map(|process| process.tasks.get(process.voice)?.root);
-        let anchors: Vec<_> = roots.take(ANCHORS).map(|(mount, _)| mount).collect();
-        let (owners, operation, failure) = match reader.file_system_owners(&anchors) {
+        let (owners, operation, failure) = match reader.file_system_owners(&told.roots) {
             Ok((owners, true)) => (owners, Operation::OPEN, Failure::VANISHED),
             Ok((owners, false)) => (owners, Operation::list("file systems"), Cause::Partial.into()),
             Err(Refusal { operation, failure }) => (Vec::new(), operation, failure),
@@ -293,9 +300,8 @@ fn files(
 pub(super) fn facts_of_lists(search: &Search<'_>, id: NamespaceId) -> Option<()> {
     let (listed, _) = search.listed.as_ref()?;
     let ns_type = listed.get(&id)?.ns_type;
-    // A helper is to enter it. A caller in another PID namespace does not see all parents.
-    let must_be_open = ns_type == NamespaceType::Mnt && search.keeps(id)
-        || ns_type == NamespaceType::Pid && !search.is_in_initial_pid_ns;
+    // A helper is to enter it.
+    let must_be_open = ns_type == NamespaceType::Mnt && search.keeps(id);
     if must_be_open { None } else { note_facts(search, listed, id) }
 }
 
@@ -327,6 +333,24 @@ pub(super) fn note_facts(search: &Search<'_>, told: &FxHashMap<NamespaceId, Fact
         todo.extend(related.filter_map(|id| told.get_key_value(&id)));
     }
     Some(())
+}
+
+/// Adds the owners and parents of the caller's namespaces that the lists tell and a caller in another PID namespace cannot open.
+fn add_invisible_relations(search: &Search<'_>) {
+    let Some((listed, _)) = search.listed.as_ref() else { return };
+    let mut found = Vec::new();
+    for (id, known) in search.facts().iter_mut() {
+        let Some(listed) = listed.get(id) else { continue };
+        for (relation, listed) in [(&mut known.owner, listed.owner), (&mut known.parent, listed.parent)] {
+            if *relation == Relation::NotVisible {
+                *relation = listed;
+                found.extend(listed.known());
+            }
+        }
+    }
+    for id in found {
+        note_facts(search, listed, id);
+    }
 }
 
 /// The namespaces of the kernel's own lists, and whether these were read to their ends.
@@ -403,8 +427,8 @@ pub(super) fn gap_of_facts(search: &Search<'_>, found: &mut Found) {
 }
 
 impl Told {
-    fn of(processes: Vec<ToldProcess>, offset_ns: i128) -> Self {
-        Self { processes, offset_ns, ticks_per_second: rustix::param::clock_ticks_per_second() }
+    fn of(processes: Vec<ToldProcess>, roots: Vec<u64>, offset_ns: i128) -> Self {
+        Self { processes, roots, offset_ns, ticks_per_second: rustix::param::clock_ticks_per_second() }
     }
 
     /// Which root directory each process has, by the task that stands for it.

@@ -29,11 +29,10 @@ pub(super) fn observer(proc: &ProcRoot) -> Observer {
 /// The initial PID namespace, if this procfs shows a thread of the kernel's, which no other does. Its flags can be read by
 /// everybody.
 fn of_kernel_threads(proc: &ProcRoot) -> Option<NamespaceId> {
-    const PF_KTHREAD: u32 = 0x0020_0000;
     let mut buffer = Vec::new();
     let stat = parse::stat::parse(proc.dir().read_record("2/stat", &mut buffer).ok()?).ok()?;
     let ino = NamespaceType::Pid.initial_inode();
-    (stat.flags & PF_KTHREAD != 0).then_some(NamespaceId { ino, dev: proc.nsfs_dev() })
+    stat.is_kernel_thread().then_some(NamespaceId { ino, dev: proc.nsfs_dev() })
 }
 
 /// The caller's mount namespace.

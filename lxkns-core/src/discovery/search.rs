@@ -36,7 +36,7 @@ pub(super) struct Search<'a> {
     pub(super) told: OnceLock<Result<FxHashMap<NamespaceId, Facts>, Refusal>>,
     /// The user namespaces that file systems belong to, but for the initial one, as the kernel reader tells.
     pub(super) file_system_owners: OnceLock<FxHashMap<DeviceNumber, NamespaceId>>,
-    /// What the kernel's own lists told when processes had just been read, and whether they were read to their ends.
+    /// What the kernel's own lists told just before processes were read, and whether they were read to their ends.
     pub(super) listed: Option<Listed>,
     /// Of mount namespaces, the unique ID and the number of the last change when the kernel reader told of them, before any
     /// mount list was read.

@@ -397,9 +397,11 @@ impl<'a> Discovery<'a> {
         }
     }
 
-    /// Whether the kernel reader pays where the choice is left to discovery; the same for all scans.
-    pub(super) fn prefers_kernel(&self) -> bool {
-        *self.prefers_kernel.get_or_init(|| self.repeats || host::tasks(&self.proc) > BREAK_EVEN)
+    /// Whether to use the kernel reader where the choice is left to discovery; the same for all scans. It pays where there are
+    /// many tasks. In another PID namespace than the initial one, it alone sees the kernel's own lists.
+    pub(super) fn prefers_kernel(&self, in_initial_pid_ns: bool) -> bool {
+        let prefers = || self.repeats || !in_initial_pid_ns || host::tasks(&self.proc) > BREAK_EVEN;
+        *self.prefers_kernel.get_or_init(prefers)
     }
 
     pub(super) fn is_cancelled(&self) -> bool {

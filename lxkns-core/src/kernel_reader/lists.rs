@@ -1,8 +1,8 @@
 //! The program that walks the kernel's own lists of namespaces, one for each type (Linux 6.18): those that nothing shows are in
 //! them too.
 //!
-//! It belongs to the iterator of tasks only to be run again and again: one run may not write more than fits into a buffer of
-//! the kernel's. Each run has a number, which says the type and the part of its list.
+//! One run may not write more than fits into a buffer of the kernel's. So the program runs for each element of an array, which
+//! is only there for that: the number of the element says the type and the part of its list.
 
 use lxkns_sys::BpfInstruction;
 
@@ -15,6 +15,8 @@ use crate::model::NamespaceType;
 
 /// How many namespaces one run tells of at most: three fifths of the buffer of 32 KiB.
 const PART: i32 = 600;
+/// How many elements the array has: for 153,600 namespaces of each type.
+pub(super) const RUNS: u32 = 8 * 256;
 /// The lowest inode number that a namespace has (`include/uapi/linux/nsfs.h`).
 const LOWEST: i32 = 0xefff_fff0_u32 as i32;
 /// The type and the inode number of what may be a namespace.
@@ -31,11 +33,12 @@ pub(super) fn of_namespaces(btf: &Btf<'_>) -> Result<Vec<BpfInstruction>, Missin
 
     let mut p = Assembler::default();
     let end = p.label();
-    p.load(Width::Eight, R6, R1, f.pointer("bpf_iter__task.task")?);
-    p.load(Width::Eight, R8, R1, f.pointer("bpf_iter__task.meta")?);
-    p.load(Width::Eight, R7, R8, f.pointer("bpf_iter_meta.seq")?);
-    p.load(Width::Eight, R9, R8, f.at("bpf_iter_meta.seq_num", 8)?);
-    p.jump_if(R6, If::Equal, 0, end);
+    p.load(Width::Eight, R8, R1, f.pointer("bpf_iter__bpf_map_elem.key")?);
+    p.load(Width::Eight, R7, R1, f.pointer("bpf_iter__bpf_map_elem.meta")?);
+    p.load(Width::Eight, R7, R7, f.pointer("bpf_iter_meta.seq")?);
+    // After the last element, the program runs once more without one.
+    p.jump_if(R8, If::Equal, 0, end);
+    p.load(Width::Four, R9, R8, 0);
     p.call(Helper::GetCurrentTask);
     p.copy(R6, R0);
     p.follow(R8, R6, f.pointer("task_struct.real_cred")?);

@@ -252,9 +252,12 @@ impl KernelReader {
                 Iterator::new(c"lxkns_file_ns", of_files, namespaces::of_files(&btf)?),
             ])
         };
-        let lists = lists::of_namespaces(&btf).map(|program| Iterator::new(c"lxkns_ns_lists", of_tasks, program));
+        let lists = || -> Result<_, Missing> {
+            let of_elements = function(memory::ELEMENT_ITERATOR)?;
+            Ok(Iterator::new(c"lxkns_ns_lists", of_elements, lists::of_namespaces(&btf)?))
+        };
         Ok(Self {
-            lists: lists.map_err(Refusal::from),
+            lists: lists().map_err(Refusal::from),
             memory: MemoryReader::new(&btf).map_err(Refusal::from),
             in_flight: in_flight::Layout::of(&fields).map_err(Refusal::from),
             held_files: held_files::Layout::of(&fields).map_err(Refusal::from),
@@ -351,12 +354,16 @@ impl KernelReader {
     }
 
     /// All namespaces of the kernel's own lists, each once unless some end meanwhile; and whether the lists were read to their
-    /// ends. On a host with very few tasks, the longest can be cut.
+    /// ends.
     pub(crate) fn listed(&self, mut each: impl FnMut(NamespaceRecord)) -> Result<bool, Refusal> {
         let mut ended = FxHashSet::default();
         // After the lists' ends, further runs go through them in vain.
         const STEP: usize = 64 * records::NAMESPACE;
-        self.lists.as_ref().map_err(Clone::clone)?.run_until(records::NAMESPACE, STEP, |bytes| {
+        let iterator = self.lists.as_ref().map_err(Clone::clone)?;
+        let load = || iterator.load(Some(&BpfArray::new(lists::RUNS).map_err(Refusal::of(Call::Bpf))?));
+        // The link keeps the array.
+        iterator.link.get_or_init(load).as_ref().map_err(Clone::clone)?;
+        iterator.run_until(records::NAMESPACE, STEP, |bytes| {
             match NamespaceRecord::read(bytes) {
                 NamespaceRecord { ino: 0, clone_flag, .. } => drop(ended.insert(clone_flag)),
                 // What has no reference any more is just ending.

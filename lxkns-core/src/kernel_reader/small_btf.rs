@@ -14,7 +14,7 @@ const OWNED: &[(&str, Of)] = &[("user_ns", Of::Pointer), ("ns", Of::In("ns_commo
 
 /// The structures, each after those that it contains. Members stand one after another, each aligned to its size.
 const STRUCTS: &[(&str, &[(&str, Of)])] = &[
-    ("bpf_iter_meta", &[("seq", Of::Pointer), ("seq_num", Of::Number(8))]),
+    ("bpf_iter_meta", &[("seq", Of::Pointer)]),
     ("bpf_iter__task", &[("meta", Of::Pointer), ("task", Of::Pointer)]),
     (
         "bpf_iter__task_file",

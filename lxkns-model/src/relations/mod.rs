@@ -36,5 +36,6 @@ pub use propagation::{NamespacedMount, PeerGroup, PeerGroups};
 pub use trees::{TreeNode, hierarchy, owned_pid_namespaces, ownership, process_tree};
 pub use unmounts::{MountKey, Unmounts};
 pub use visibility::{
-    absence_seen, holders_seen, listed_processes, members_seen, mounts_seen, processes_listed, unreadable_processes,
+    absence_seen, holders_seen, listed_processes, members_seen, mounts_seen, processes_listed, unreadable_members,
+    unreadable_processes,
 };

@@ -100,8 +100,17 @@ fn is_of_bind_mount(gap: &Gap) -> bool {
 /// initial ones. There can be more that are not even listed: where procfs hides them, or is that of a PID namespace that
 /// they are not in.
 pub fn unreadable_processes(snapshot: &Snapshot) -> usize {
-    let others = unreadable(snapshot).filter(|gap| !is_of_initial_namespaces(snapshot, gap));
-    others.filter_map(|gap| pid(&gap.object)).collect::<BTreeSet<_>>().len()
+    unreadable_where(snapshot, |gap| !is_of_initial_namespaces(snapshot, gap))
+}
+
+/// How many processes there are of which it is not known whether they are in this namespace. There can be more that are not
+/// listed, as with [`unreadable_processes`].
+pub fn unreadable_members(snapshot: &Snapshot, namespace: &Namespace) -> usize {
+    unreadable_where(snapshot, |gap| namespace.initial || !is_of_initial_namespaces(snapshot, gap))
+}
+
+fn unreadable_where(snapshot: &Snapshot, counts: impl Fn(&Gap) -> bool) -> usize {
+    unreadable(snapshot).filter(|gap| counts(gap)).filter_map(|gap| pid(&gap.object)).collect::<BTreeSet<_>>().len()
 }
 
 /// How many processes were listed, readable or not.
@@ -235,7 +244,9 @@ mod tests {
         snapshot.gaps = [1, 2, 3].map(|pid| gap(Place::Processes, Object::Process(Pid(pid)), 13)).into();
         assert_eq!(seen(&snapshot, members_seen).len(), 5);
         assert_eq!((unreadable_processes(&snapshot), listed_processes(&snapshot)), (0, 3));
+        assert_eq!(unreadable_members(&snapshot, &snapshot.namespaces[&id(INITIAL)]), 0);
         snapshot.namespaces.get_mut(&id(INITIAL)).unwrap().initial = true;
+        assert_eq!(unreadable_members(&snapshot, &snapshot.namespaces[&id(INITIAL)]), 3);
         assert_eq!(seen(&snapshot, members_seen), [9, 10, 20, 30]);
         snapshot.gaps.clear();
         assert_eq!(seen(&snapshot, members_seen).len(), 5);

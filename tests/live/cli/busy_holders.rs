@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use serde_json::{Value, json};
 
 use super::busy::{busy, file_system, inside, is_there, uses};
+use super::watch::Watch;
 use crate::harness::Need::{self, File, FileSystem, Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
 use crate::live::directory;
@@ -45,6 +46,11 @@ pub(super) fn tests() -> Vec<Test> {
             "cli::busy_holders::unreadable_tracefs",
             &[Root, Program("nsenter"), Program("setpriv"), Program("cp"), FileSystem("tracefs")],
             unreadable_tracefs,
+        ),
+        test(
+            "cli::busy_holders::links_of_bpf",
+            &[Root, Program("nsenter"), File("/sys/kernel/btf/vmlinux")],
+            links_of_bpf,
         ),
         test("cli::busy_holders::overlay_layers", &[Root, FileSystem("overlay")], overlay_layers),
         test("cli::busy_holders::device", LOOP, device),
@@ -423,6 +429,22 @@ fn uprobe() {
     program(&actor, &["sh", "-c", until.trim_matches('`')]);
     actor.umount(path);
     drop(probe);
+}
+
+/// A link of a BPF program is only a suspect if its type can hold a file: a program that reads through iterators has many others.
+fn links_of_bpf() {
+    let watch = Watch::start(&["-t", "net"]);
+    let fds = std::fs::read_dir(format!("/proc/{}/fd", watch.pid())).unwrap().map(|fd| fd.unwrap().path());
+    let links: Vec<_> = fds.filter_map(|fd| std::fs::read_link(fd).ok()).collect();
+    let is_link = |link: &PathBuf| ["anon_inode:bpf_link", "anon_inode:bpf-link"].map(Path::new).contains(&&**link);
+    assert!(links.iter().any(is_link), "{links:?}");
+    let actor = Actor::spawn_in(&["mnt"]);
+    let (base, ..) = mounted(&actor);
+    let answer = nsenter(&actor, base.path());
+    assert!(answer["mount"].is_object(), "{answer:#}");
+    let told = answer.to_string();
+    assert!(!told.contains(&format!("\"pid\":{},", watch.pid())), "{answer:#}");
+    assert!(!told.contains(&format!("process {} ", watch.pid())), "{answer:#}");
 }
 
 /// Whoever may not read what the kernel has open is told so, and not that nothing keeps it.

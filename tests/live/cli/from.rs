@@ -92,8 +92,8 @@ fn assert_same(directory: &Path, commands: &[Vec<&str>], part: impl Fn(String) -
         std::fs::write(&file, run_lxkns(["dump"]).ok().stdout).unwrap();
         let mut differ = None;
         left.borrow_mut().retain(|command| {
-            // The kernel reader, which only `why` takes on every host, tells more than the dump has.
-            let live: &[&str] = if command[0] == "why" { &["--reader", "proc"] } else { &[] };
+            // The kernel reader, which these take on every host, tells more than the dump has.
+            let live: &[&str] = if ["why", "orphans"].contains(&command[0]) { &["--reader", "proc"] } else { &[] };
             let [read, live] = [&from[..], live].map(|options| run_lxkns([command, options].concat())).map(|ran| {
                 (ran.code, part(without_gap_lines(&without_suspects(ran.text()))), without_gaps(&ran.stderr))
             });

@@ -4,7 +4,7 @@ use lxkns_fixture::{Actor, Open};
 use serde_json::Value;
 
 use super::{assert_documented, with_bind_mount};
-use crate::harness::Need::{Kernel, Program, Root, UserNamespaces};
+use crate::harness::Need::{File, Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Need, Test, alone_through, test};
 use crate::live::program::{Ran, release, run_lxkns, run_lxkns_with};
 use crate::live::{directory, inode, look_until};
@@ -18,6 +18,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::orphans::what_a_healthy_host_has", HEALTHY, what_a_healthy_host_has),
         test("cli::orphans::suspects", &[UserNamespaces, Kernel(5, 6)], suspects),
         test("cli::orphans::suspects_of_what_nothing_holds", &[Root, Kernel(6, 12)], suspects_of_what_nothing_holds),
+        test("cli::orphans::in_flight_alone", &[Root, File("/sys/kernel/btf/vmlinux"), Kernel(6, 18)], in_flight_alone),
         test("cli::orphans::json", &[UserNamespaces], as_json),
         test("cli::orphans::of_a_dump", &[UserNamespaces], of_a_dump),
     ]
@@ -197,6 +198,25 @@ fn suspects_of_what_nothing_holds() {
     let told = group(&ran, "suspects for mnt namespaces");
     assert!(told.iter().any(|told| told.contains(&format!("fd {receiver} of process {} (", actor.pid()))), "{ran:?}");
     assert!(told.iter().any(|told| told.starts_with("  not visible on any kernel: ")), "{ran:?}");
+}
+
+/// A namespace that only a message holds is found with what holds it, however few processes there are: no other reader does.
+fn in_flight_alone() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let left = actor.ns_inode("uts");
+    let fd = actor.open("/proc/self/ns/uts", Open::ReadOnly);
+    let (_, receiver) = actor.send_fd_in_flight(fd);
+    actor.close(fd);
+    actor.unshare(&["uts"]);
+    let look = || run_lxkns(["orphans", "--json", "--all", "-t", "uts"]).ok().results();
+    let is_told = |answers: &Vec<Value>| of(answers, left).is_some_and(|orphan| orphan["keeper-found"] == true);
+    let answers = look_until(is_told, look);
+    let orphan = of(&answers, left).unwrap_or_else(|| panic!("{answers:?}"));
+    let holder = &orphan["holders"][0];
+    assert_eq!(
+        (&holder["kind"], &holder["pid"], &holder["fd"]),
+        (&"in-flight".into(), &actor.pid().into(), &receiver.into())
+    );
 }
 
 fn of_a_dump() {

@@ -8,8 +8,8 @@ use lxkns_answers::Context;
 use lxkns_answers::links::{self, Links};
 use lxkns_answers::names::{self, Detail};
 use lxkns_answers::netns;
+use lxkns_answers::resolve::{NoHost, Resolver};
 use lxkns_answers::target::{Asked, PID_MAX, Target};
-use lxkns_answers::whose;
 use lxkns_core::model::{DiscoveryOptions, Namespace, NamespaceId, NamespaceType, Pid, Places, Process, Snapshot};
 use rustc_hash::FxHashMap;
 
@@ -99,16 +99,21 @@ fn fits(asks: &Asks<'_>, ns_type: NamespaceType) -> bool {
     asks.types.is_empty() || asks.types.contains(&ns_type)
 }
 
-/// The containers by name, with the name of the engine if that was typed or the name alone is ambiguous.
-fn containers(snapshot: &Snapshot, asks: &Asks<'_>) -> Vec<Offer> {
+/// The containers, each by the shortest TARGET that begins as typed and means nothing else.
+fn containers(snapshot: &Snapshot, resolver: &Resolver<'_>, asks: &Asks<'_>) -> Vec<Offer> {
     let list = snapshot.annotations.containers.iter().flat_map(|containers| &containers.list);
-    let offers = list.filter_map(|container| {
-        // A name that is not UTF-8 cannot be typed.
-        let name = whose::short_name(container).to_str().ok()?.to_owned();
-        let target = whose::target(container).to_string();
+    let is_process = |text: &str| {
+        let settled = Asked::parse(text.as_ref()).ok().and_then(|asked| resolver.settle(&asked).ok());
+        settled.is_some_and(|asked| matches!(asked.target, Target::Process(_)))
+    };
+    let offers = list.enumerate().filter_map(|(index, container)| {
+        let mut targets = resolver.targets_of_container(index).into_iter();
+        let target = targets.find(|target| target.starts_with(asks.begins) && is_plain(target))?;
+        if asks.wanted != Wanted::Both && !is_process(&target) {
+            return None;
+        }
         let image = container.image.as_ref().map(|image| names::text(&image.value)).unwrap_or_default();
-        let is_bare = matches!(Target::parse(name.as_ref()), Ok(Target::Name(_))) && !asks.begins.contains(':');
-        Some(Offer::word(if is_bare { name } else { target }, format!("container {image}").trim_end().to_owned()))
+        Some(Offer::word(target, format!("container {image}").trim_end().to_owned()))
     });
     offers.collect()
 }
@@ -139,20 +144,28 @@ fn links(snapshot: &Snapshot, asks: &Asks<'_>) -> Vec<Offer> {
 fn of(snapshot: &Snapshot, home: Option<NamespaceId>, asks: &Asks<'_>) -> Vec<Offer> {
     let mut offers = Vec::new();
     let names = home.map(|home| netns::names(snapshot, home)).unwrap_or_default();
+    // What is offered is in the snapshot: no path is looked up.
+    let resolver = Resolver::new(Context { snapshot, mount_ns: home, is_live: false }, &NoHost);
+    let means = |text: &str, id: NamespaceId| {
+        Asked::parse(text.as_ref()).is_ok_and(|asked| resolver.resolve(&asked).is_ok_and(|ids| ids == [id]))
+    };
     if asks.from.is_none() && asks.wanted != Wanted::Pids {
         offers.push(Offer::word("self", "the calling process"));
     }
     if asks.wanted == Wanted::Both {
-        offers.push(Offer::word("host", "the initial namespaces"));
+        if snapshot.namespaces.values().any(|namespace| namespace.initial) {
+            offers.push(Offer::word("host", "the initial namespaces"));
+        }
         for (name, id) in names.iter().filter(|_| fits(asks, NamespaceType::Net)) {
             let (name, described) = (name.to_string(), names::namespace(snapshot, *id));
             // A short form is replaced with the whole TARGET.
-            let is_bare = matches!(Target::parse(name.as_ref()), Ok(Target::Name(_)));
+            let whole = format!("netns:{name}");
+            let is_bare = means(&name, *id);
             if is_bare {
-                offers.push(Offer::word(name.clone(), described.clone()));
+                offers.push(Offer::word(name, described.clone()));
             }
-            if !is_bare || asks.begins.starts_with("netns") {
-                offers.push(Offer::word(format!("netns:{name}"), described));
+            if (!is_bare || asks.begins.starts_with("netns")) && means(&whole, *id) {
+                offers.push(Offer::word(whole, described));
             }
         }
         let namespaces = snapshot.namespaces_by_type().into_iter().filter(|namespace| fits(asks, namespace.ns_type));
@@ -170,7 +183,7 @@ fn of(snapshot: &Snapshot, home: Option<NamespaceId>, asks: &Asks<'_>) -> Vec<Of
         }
     }
     if asks.wanted != Wanted::Pids {
-        offers.extend(containers(snapshot, asks));
+        offers.extend(containers(snapshot, &resolver, asks));
     }
     let is_of_kernel = |process: &Process| process.pid == KTHREADD || process.ppid == Some(KTHREADD);
     // Kernel threads are offered only after the first digit.
@@ -200,11 +213,16 @@ fn describe(snapshot: &Snapshot, namespace: &Namespace, netns: &[(bstr::BString,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lxkns_answers::testing::{HOME, snapshot};
+    use lxkns_answers::testing::{HOME, contained, snapshot};
+    use lxkns_core::model::Said;
 
     fn offered(begins: &str, types: &[NamespaceType], wanted: Wanted) -> Vec<String> {
+        offered_of(&snapshot(), begins, types, wanted)
+    }
+
+    fn offered_of(snapshot: &Snapshot, begins: &str, types: &[NamespaceType], wanted: Wanted) -> Vec<String> {
         let asks = Asks { begins, types, wanted, from: None, given: &["100".to_owned()] };
-        let offers = without_looking(&asks).unwrap_or_else(|| of(&snapshot(), Some(HOME), &asks));
+        let offers = without_looking(&asks).unwrap_or_else(|| of(snapshot, Some(HOME), &asks));
         offers
             .into_iter()
             .map(|offer| match offer {
@@ -228,6 +246,44 @@ mod tests {
         assert!(all.iter().any(|text| text.starts_with("net:4026532300 ")), "{all:?}");
         assert!(!all.iter().any(|text| text.starts_with("mnt:")), "{all:?}");
         assert!(offered("", &[], Wanted::Pids).iter().all(|text| !text.contains(':')));
+    }
+
+    /// Containers of other names: as a network namespace of `ip netns` has, another container, a process, a type and a file.
+    #[test]
+    fn what_is_offered_means_one_thing() {
+        let mut snapshot = contained();
+        let containers = snapshot.annotations.containers.as_mut().unwrap();
+        let web = containers.list[0].clone();
+        for (name, id) in [("left", "a1"), ("web", "b2"), ("200", "c3"), ("net", "d4"), ("a/b", "e5"), ("b2", "f6")] {
+            let mut other = web.clone();
+            (other.name, other.id) = (Some(Said { value: name.into(), by: 0 }), id.into());
+            containers.list.push(other);
+        }
+        let mut ended = web;
+        (ended.name, ended.main, ended.network_path) = (Some(Said { value: "ended".into(), by: 0 }), None, None);
+        ended.id = "0e".into();
+        containers.list.push(ended);
+        let words = |begins: &str, wanted| {
+            let all = offered_of(&snapshot, begins, &[], wanted).into_iter();
+            all.map(|text| text.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let mut named = words("", Wanted::Both);
+        named.retain(|word| {
+            word == "net" || ["docker", "pod", "netns", "app", "web"].iter().any(|begin| word.starts_with(begin))
+        });
+        let web = format!("docker:{}", snapshot.annotations.containers.as_ref().unwrap().list[0].id);
+        let expected = ["netns:left", &web, "app", "docker:left", "docker:200", "net", "docker:e5", "docker:f6"];
+        assert_eq!(named, expected);
+        let resolver = Resolver::new(Context { snapshot: &snapshot, mount_ns: Some(HOME), is_live: false }, &NoHost);
+        for begins in ["", "docker:", "cri:", "pod:", "netns", "l", "w"] {
+            for word in words(begins, Wanted::Both).into_iter().filter(|word| word != "self") {
+                let resolved = resolver.resolve(&Asked::parse(word.as_ref()).unwrap());
+                assert!(resolved.is_ok(), "{word}: {resolved:?}");
+            }
+        }
+        // It has a namespace and no process.
+        assert_eq!(words("app", Wanted::Processes), [""; 0]);
+        assert_eq!(words("docker:le", Wanted::Processes), ["docker:left"]);
     }
 
     #[test]

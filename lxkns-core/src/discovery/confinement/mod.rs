@@ -42,13 +42,15 @@ pub(super) fn confinement(
         Err(errno) => part.gap(Place::Processes, Object::Process(pid), Operation::OPEN, errno),
     });
     for part in parts {
+        facts.kernel_threads.extend(part.kernel_threads);
         facts.tasks.extend(part.tasks);
         facts.uses.extend(part.uses);
         facts.gaps.extend(part.gaps);
     }
-    facts.uses.extend(mapped::uses(&known, session, pids, &mut facts.gaps));
-    facts.devices = devices::files(proc, snapshot, pids, &mut facts.gaps);
-    facts.device_access = device_access::of_processes(proc, snapshot, pids);
+    let pids: Vec<_> = pids.iter().copied().filter(|pid| !facts.kernel_threads.contains(pid)).collect();
+    facts.uses.extend(mapped::uses(&known, session, &pids, &mut facts.gaps));
+    facts.devices = devices::files(proc, snapshot, &pids, &mut facts.gaps);
+    facts.device_access = device_access::of_processes(proc, snapshot, &pids);
     facts.has_sysrq_trigger = match proc.dir().stat("sysrq-trigger", StatxFlags::TYPE) {
         Ok(_) => Some(true),
         Err(Errno::NOENT) => Some(false),
@@ -90,6 +92,7 @@ impl<'a> Known<'a> {
 /// What one worker has found.
 #[derive(Default)]
 struct Part {
+    kernel_threads: Vec<Pid>,
     tasks: BTreeMap<Pid, Vec<TaskCredentials>>,
     uses: Vec<OutsideUse>,
     gaps: Vec<Gap>,
@@ -118,6 +121,11 @@ struct Voice<'a> {
 }
 
 fn process(known: &Known<'_>, part: &mut Part, dir: &ProcDir, pid: Pid) {
+    match dir.read_record(c"stat", &mut part.buffer).map_err(Failure::from).and_then(|it| Ok(parse::stat::parse(it)?)) {
+        Ok(stat) if stat.is_kernel_thread() => return part.kernel_threads.push(pid),
+        Ok(_) => {}
+        Err(failure) => return part.gap(Place::ProcessFacts, Object::Process(pid), Operation::read("stat"), failure),
+    }
     let tids = match dir.numbers("task") {
         Ok(tids) => tids.into_iter().map(Tid),
         Err(errno) => return part.gap(Place::Tasks, Object::Process(pid), Operation::list("task"), errno),

@@ -18,8 +18,6 @@ use crate::model::{
 use crate::procfs::{ProcDir, ProcRoot, for_each_number, parse};
 use crate::reach::{self, Fetched};
 
-/// The flag of kernel threads in `stat` (`PF_KTHREAD`).
-const KERNEL_THREAD: u32 = 0x0020_0000;
 /// The types of file handles that only btrfs has (`include/linux/exportfs.h`).
 const BTRFS_HANDLES: std::ops::RangeInclusive<i32> = 0x4d..=0x4f;
 
@@ -254,7 +252,7 @@ pub(super) fn process(known: &Known<'_>, part: &mut Part, dir: &ProcDir, pid: Pi
 
 fn is_kernel_thread(part: &mut Part, dir: &ProcDir) -> bool {
     let read = dir.read_record(c"stat", &mut part.buffer);
-    read.is_ok_and(|text| parse::stat::parse(text).is_ok_and(|stat| stat.flags & KERNEL_THREAD != 0))
+    read.is_ok_and(|text| parse::stat::parse(text).is_ok_and(|stat| stat.is_kernel_thread()))
 }
 
 /// The descriptors of a table, each with the mount and inode number of its file.
@@ -461,8 +459,12 @@ impl Part {
                 }
             }
             b"anon_inode:[fanotify]" => suspect(self, HiddenFiles::Fanotify),
-            b"anon_inode:[perf_event]" | b"anon_inode:bpf_link" | b"anon_inode:bpf-link" => {
-                suspect(self, HiddenFiles::Probe);
+            b"anon_inode:[perf_event]" => suspect(self, HiddenFiles::Probe),
+            b"anon_inode:bpf_link" | b"anon_inode:bpf-link" => {
+                let info = dir.read(format!("{below}fdinfo/{fd}"), &mut self.buffer);
+                if info.map_or(true, parse::fdinfo::may_be_probe) {
+                    suspect(self, HiddenFiles::Probe);
+                }
             }
             b"anon_inode:[fscontext]" => suspect(self, HiddenFiles::SettingUp),
             _ => {}

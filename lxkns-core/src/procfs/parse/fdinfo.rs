@@ -42,6 +42,26 @@ pub(crate) fn pidfd_process(text: &[u8]) -> Option<u32> {
     (pid != 0).then_some(pid)
 }
 
+/// Whether a BPF link can be a probe in a program, and so hold a file: all can whose type is not known to hold none.
+pub(crate) fn may_be_probe(text: &[u8]) -> bool {
+    const OTHERS: [&[u8]; 11] = [
+        b"iter",
+        b"tracing",
+        b"raw_tracepoint",
+        b"cgroup",
+        b"netns",
+        b"xdp",
+        b"tcx",
+        b"netkit",
+        b"netfilter",
+        b"sockmap",
+        b"struct_ops",
+    ];
+    let mut all = lines("fdinfo", text).map_while(Result::ok);
+    let of_type = all.find_map(|line| Some(line.text.strip_prefix(b"link_type:")?.trim_ascii()));
+    !of_type.is_some_and(|of_type| OTHERS.contains(&of_type))
+}
+
 /// The flags (`O_*`) of an open file, and whether the descriptor is close-on-exec; `None` if the text does not have them.
 pub fn open_flags(text: &[u8]) -> Option<u32> {
     octal(first_line(text, b"flags:")?)
@@ -130,6 +150,21 @@ mod tests {
         let info = parse(text.as_bytes()).unwrap();
         assert_eq!(info.scm_fds, None);
         info.registered_files
+    }
+
+    #[test]
+    fn links_of_bpf() {
+        let of = |line: &str| format!("pos:\t0\nflags:\t02000000\nmnt_id:\t17\nino:\t1038\n{line}link_id:\t19948\n");
+        for (line, expected) in [
+            ("link_type:\titer\n", false),
+            ("link_type:\traw_tracepoint\n", false),
+            ("link_type:\tperf\n", true),
+            ("link_type:\tuprobe_multi\n", true),
+            ("link_type:\t<8>\n", true),
+            ("", true),
+        ] {
+            assert_eq!(may_be_probe(of(line).as_bytes()), expected, "{line}");
+        }
     }
 
     #[test]

@@ -27,6 +27,15 @@ pub struct TaskStat<'a> {
     pub scheduling: Scheduling,
 }
 
+impl TaskStat<'_> {
+    /// Whether it is a thread of the kernel, which runs no program.
+    pub fn is_kernel_thread(&self) -> bool {
+        /// `PF_KTHREAD` of `linux/sched.h`.
+        const PF_KTHREAD: u32 = 0x0020_0000;
+        self.flags & PF_KTHREAD != 0
+    }
+}
+
 /// Reads the text of `/proc/PID/stat` or `/proc/PID/task/TID/stat`.
 ///
 /// The name is in parentheses and not escaped: it can contain anything but NUL, including spaces, newlines and
