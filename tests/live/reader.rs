@@ -7,7 +7,8 @@ mod places;
 mod repeated;
 
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
 
 use lxkns_core::model::{
     Call, CapabilitySet, Cause, Gap, Holder, InFlight, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Object,
@@ -43,6 +44,7 @@ pub(super) fn tests() -> Vec<Test> {
         ),
         test("reader::of_powers_too", &[Root, File(BTF)], of_powers_too),
         test("reader::two_capabilities_are_enough", NOBODY, two_capabilities_are_enough),
+        test("reader::own_sockets", &[Root, File(BTF), Kernel(5, 14), Program("setpriv")], own_sockets),
         test("reader::no_process_is_left_out", &[Root, File(BTF)], no_process_is_left_out),
         test("reader::what_nothing_visible_holds", &[Root, File(BTF), Kernel(6, 18)], what_nothing_visible_holds),
         test(
@@ -503,6 +505,24 @@ fn two_capabilities_are_enough() {
             assert_eq!(found.unique_id, expected.unique_id);
         }
     }
+}
+
+/// Without CAP_NET_ADMIN no socket tells its network namespace, but the program knows where its own are from.
+fn own_sockets() {
+    let directory = directory();
+    let copy = super::reachable_copy(directory.path());
+    let gaps = |stdin: Stdio| {
+        let mut command = Command::new("setpriv");
+        let capabilities = "-all,+bpf,+perfmon,+sys_ptrace";
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps", capabilities]);
+        command.args(["--ambient-caps", capabilities]).arg(&copy).args(["dump", "--reader", "kernel"]).stdin(stdin);
+        let ran = command.output().unwrap();
+        let snapshot = lxkns_core::wire::read(ran.stdout.as_slice()).unwrap();
+        assert_eq!(snapshot.reader, Some(Reader::Kernel), "{:?}", snapshot.gaps);
+        snapshot.gaps.into_iter().filter(|gap| gap.place == Place::Sockets).collect::<Vec<_>>()
+    };
+    let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+    assert_eq!(gaps(OwnedFd::from(socket).into()), gaps(Stdio::null()));
 }
 
 /// Namespaces of which only a message knows that nobody has received: no process, link or mount leads there, and before Linux

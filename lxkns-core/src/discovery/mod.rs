@@ -42,6 +42,7 @@ mod mount_lists;
 mod named;
 mod namespace_details;
 mod observer;
+mod own_network;
 mod processes;
 mod references;
 mod search;

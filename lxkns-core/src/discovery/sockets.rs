@@ -3,13 +3,15 @@
 use std::os::fd::OwnedFd;
 
 use rustix::event::PollFlags;
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, sockopt};
 
 use super::fds::Table;
 use super::found::{Found, Socket};
+use super::own_network;
 use super::search::Search;
 use crate::failure::Failure;
-use crate::model::{Call, Holder, NamespaceId, Object, Operation, Place, Tid};
+use crate::model::{Call, Holder, NamespaceId, Object, Operation, Pid, Place, Tid};
 use crate::procfs::ProcDir;
 use crate::reach::{self, Fetched};
 
@@ -55,7 +57,7 @@ pub(super) fn socket(
     let id = match found.sockets.get(&inode) {
         Some(socket) => socket.ns,
         None => match fetch(search, fetcher, fd, inode)
-            .and_then(|socket| namespace(found, &socket).map(|ns| (socket, ns)))
+            .and_then(|socket| namespace(search, found, pid, &socket).map(|ns| (socket, ns)))
         {
             Ok((socket, (id, ns))) => {
                 let has_none_in_flight = search.options.suspects && has_none_in_flight(&socket);
@@ -94,20 +96,36 @@ fn fetch(search: &Search<'_>, fetcher: &mut Fetcher<'_>, fd: u32, inode: u64) ->
 }
 
 /// Asks a socket for its network namespace; opens it only where no other socket has said the same cookie, which the kernel
-/// gives to one network namespace and never again.
-fn namespace(found: &mut Found, socket: &Fetched) -> Result<(NamespaceId, Option<OwnedFd>), (Call, Failure)> {
+/// gives to one network namespace and never again. Of the caller's own sockets, those of its network namespace need no
+/// privilege.
+fn namespace(
+    search: &Search<'_>,
+    found: &mut Found,
+    pid: Pid,
+    socket: &Fetched,
+) -> Result<(NamespaceId, Option<OwnedFd>), (Call, Failure)> {
     // Before Linux 5.14 there are none, and each is opened.
     let cookie = lxkns_sys::so_netns_cookie(socket).ok();
     let known = cookie.and_then(|cookie| found.netns_cookies.get(&cookie));
     if let Some(&id) = known.filter(|id| found.namespaces.contains_key(id)) {
         return Ok((id, None));
     }
-    let ns = lxkns_sys::siocgskns(socket).map_err(|errno| (Call::Siocgskns, errno.into()))?;
+    let ns = match lxkns_sys::siocgskns(socket) {
+        Err(Errno::PERM) if search.proc.own_pid() == Some(pid) && is_of_own_network(search, cookie) => {
+            reach::open_link(search.proc, own_network::LINK).map_err(|failure| (Call::Siocgskns, failure.into()))?
+        }
+        ns => ns.map_err(|errno| (Call::Siocgskns, errno.into()))?,
+    };
     let id = reach::identity(&ns).map_err(|errno| (Call::Fstat, errno.into()))?;
     if let Some(cookie) = cookie {
         found.netns_cookies.insert(cookie, id);
     }
     Ok((id, Some(ns)))
+}
+
+/// Whether this is the cookie of the caller's network namespace.
+fn is_of_own_network(search: &Search<'_>, cookie: Option<u64>) -> bool {
+    cookie.is_some() && own_network::cookie_and_id(search.proc).map(|(own, _)| own) == cookie
 }
 
 /// Whether no descriptor waits in a socket to be received, as far as two calls say, which are cheaper than its fdinfo: only

@@ -3,10 +3,10 @@
 use std::os::fd::OwnedFd;
 
 use rustc_hash::FxHashMap;
-use rustix::fs::StatxFlags;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::{AddressFamily, SocketType, sockopt};
 
+use super::super::own_network;
 use super::{Known, Voice};
 use crate::failure::Failure;
 use crate::model::{Call, EngineSocket, NamespaceId, OutsideUse, OutsideUseKind, Pid};
@@ -63,7 +63,12 @@ impl Asked {
         let id = match lxkns_sys::siocgskns(socket) {
             Ok(ns) => reach::identity(&ns).map_err(|errno| (Call::Fstat, errno.into()))?,
             // The caller's own needs no privilege to be known.
-            Err(Errno::PERM) if cookie.is_some() && own(known) == cookie.map(|cookie| (cookie, home)) => home,
+            Err(Errno::PERM)
+                if cookie.is_some()
+                    && own_network::cookie_and_id(known.proc) == cookie.map(|cookie| (cookie, home)) =>
+            {
+                home
+            }
             Err(errno) => return Err((Call::Siocgskns, errno.into())),
         };
         self.cookies.extend(cookie.map(|cookie| (cookie, id)));
@@ -82,14 +87,6 @@ pub(super) fn tun(known: &Known<'_>, pidfd: &OwnedFd, fd: u32) -> Result<[Option
         Err(Errno::BADFD) => Ok([Some(held), None]),
         Err(errno) => Err((Call::Tungetdevnetns, errno.into())),
     }
-}
-
-/// The cookie and the ID of the caller's network namespace.
-fn own(known: &Known<'_>) -> Option<(u64, NamespaceId)> {
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
-    let stat = known.proc.dir().stat("thread-self/ns/net", StatxFlags::INO).ok()?;
-    let id = NamespaceId { dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor), ino: stat.stx_ino };
-    Some((lxkns_sys::so_netns_cookie(&socket).ok()?, id))
 }
 
 /// Whether a socket can come to others of its network namespace: all but a UNIX stream that is connected, which stays so. A
