@@ -11,7 +11,7 @@ use super::{Capabilities, DeviceNumber, Gap, NamespaceId, Pid, Seccomp, Tid, Uid
 pub struct ConfinementFacts {
     /// The living tasks of each process: the one that stands for it first, then each with other credentials than those before.
     pub tasks: BTreeMap<Pid, Vec<TaskCredentials>>,
-    /// Those that are kernel threads, of which nothing else was read.
+    /// Kernel threads. Nothing else was read of them.
     pub kernel_threads: BTreeSet<Pid>,
     /// What they have open or stand in that leads out, sorted.
     pub uses: Vec<OutsideUse>,

@@ -2,7 +2,7 @@
 //!
 //! A connection lasts for one call, whose request is an empty message. The window that is announced first has room for the
 //! longest answer, so nothing is acknowledged. Headers are not decoded: a call that has failed has no message, not even an
-//! empty one. Whatever an engine sends, no more than [`LONGEST_BODY`] is kept, and each byte is looked at once.
+//! empty one. Whatever an engine sends, no more than [`LONGEST_BODY`] is kept, and each byte is read a single time.
 //!
 //! No crate does this: those for gRPC take an asynchronous runtime, and most take `protoc` to be built.
 

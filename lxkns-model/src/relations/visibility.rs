@@ -96,14 +96,13 @@ fn is_of_bind_mount(gap: &Gap) -> bool {
     matches!(gap.object, Object::Path(_))
 }
 
-/// How many processes there are of which it is not known in which namespaces they are, but for those that are surely in the
-/// initial ones. There can be more that are not even listed: where procfs hides them, or is that of a PID namespace that
-/// they are not in.
+/// How many listed processes could not be read, so their namespaces are not known; without those that are surely in the
+/// initial ones. There can be more that are not listed: procfs hides them, or they are outside its PID namespace.
 pub fn unreadable_processes(snapshot: &Snapshot) -> usize {
     unreadable_where(snapshot, |gap| !is_of_initial_namespaces(snapshot, gap))
 }
 
-/// How many processes there are of which it is not known whether they are in this namespace. There can be more that are not
+/// How many listed processes may be in this namespace, unknown because they could not be read. There can be more that are not
 /// listed, as with [`unreadable_processes`].
 pub fn unreadable_members(snapshot: &Snapshot, namespace: &Namespace) -> usize {
     unreadable_where(snapshot, |gap| namespace.initial || !is_of_initial_namespaces(snapshot, gap))

@@ -133,7 +133,7 @@ const CALLS: &[libc::c_long] = &[
 pub(super) fn filter_system_calls() -> anyhow::Result<()> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = CALLS.iter().map(|&call| (call, Vec::new())).collect();
     // Of what a descriptor can be asked and told, only what tells nothing of others. Standard error can be a terminal, in
-    // which TIOCSTI types for whoever sits there. A listener is shared with the next front: one that no longer listens, or
+    // which TIOCSTI types for its user. A listener is shared with the next front: one that no longer listens, or
     // has a filter for packets, would stay so.
     let is = |argument: u8, what: u64| SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, what);
     let number = |what: libc::c_int| u64::from(what.unsigned_abs());

@@ -35,8 +35,8 @@ fn names(snapshot: &Snapshot, id: NamespaceId) -> Option<Names> {
     is_named.then_some((container, netns))
 }
 
-/// The series of a metric as it is, by whose they are and what: as many as there may be, and how many more there would be.
-/// Whoever chooses long names does not keep out what other metrics tell.
+/// The first series of a metric, by container, network namespace and subject, as far as the bounds allow; and the number of
+/// those left out. So long names cannot displace other metrics.
 fn bounded<W: AsRef<str> + Ord, V>(all: BTreeMap<Key<W>, V>, unnamed: usize) -> (Vec<(Key<W>, V)>, usize) {
     let (count, mut bytes) = (all.len(), 0);
     let mut has_room = |((container, netns), what): &Key<W>| {

@@ -219,7 +219,7 @@ fn supervisor_without_descriptors() {
         let limits = Rlimit { current: Some(current), maximum: before().maximum };
         rustix::process::prlimit(supervisor, Resource::Nofile, limits).unwrap().current
     };
-    // As many as it waits for, all of which are in use: standard streams, signals and listeners.
+    // The supervisor has that many in use: standard streams, signals and listeners.
     let most = limit(6);
     let reader = daemon.process("reader").unwrap();
     assert!(Command::new("kill").args(["-KILL", &reader.to_string()]).status().unwrap().success());
