@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use flate2::read::GzDecoder;
 use serde_json::Value;
 
 use crate::artifacts;
@@ -93,39 +94,36 @@ fn differences<'a>(was: &'a str, is: &'a str) -> impl Iterator<Item = String> + 
     gone.chain(come)
 }
 
-/// That each library can be published: it is packed, and what was packed is built.
+/// That each library can be published: it is packed, and compiles as it was packed, beside the other packed ones.
 pub(crate) fn packages() -> anyhow::Result<()> {
     const TARGET: &str = "target/package-check";
-    // What is packed counts as published, so that cargo takes all it has of the same version for the same.
-    artifacts::fresh(Path::new(TARGET))?;
-    let mut package = cargo(["package", "--quiet", "--locked", "--allow-dirty", "--target-dir", TARGET]);
-    for library in libraries()? {
-        forget_packed(&library)?;
-        package.args(["--package", &library]);
-    }
-    // Nothing of it runs.
-    run_command(package.env("CARGO_PROFILE_DEV_DEBUG", "0"))
-}
+    let target = Path::new(TARGET);
+    artifacts::fresh(target)?;
+    let libraries = libraries()?;
+    // To verify them, cargo would build all dependencies once more, whole.
+    let mut package = cargo(["package", "--quiet", "--locked", "--allow-dirty", "--no-verify", "--target-dir", TARGET]);
+    package.args(libraries.iter().flat_map(|library| ["--package", library]));
+    run_command(&mut package)?;
 
-/// Removes what cargo has unpacked of it, beside what it has fetched.
-fn forget_packed(library: &str) -> anyhow::Result<()> {
-    let Ok(registries) = fs::read_dir(artifacts::cargo_home()?.join("registry/src")) else { return Ok(()) };
-    for registry in registries {
-        let registry = registry?;
-        // Those of the hosts that it fetches from begin with the host's name.
-        if !registry.file_name().as_encoded_bytes().starts_with(b"-") {
-            continue;
-        }
-        for package in fs::read_dir(registry.path())? {
-            let package = package?;
-            let name = package.file_name().into_string().unwrap_or_default();
-            let version = name.strip_prefix(library).and_then(|rest| rest.strip_prefix('-'));
-            if version.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit())) {
-                fs::remove_dir_all(package.path())?;
-            }
-        }
+    let version = crate::dist::version()?;
+    let (mut members, mut patches) = (String::new(), String::new());
+    for library in &libraries {
+        let name = format!("{library}-{version}");
+        let packed = target.join(format!("package/{name}.crate"));
+        let packed = fs::File::open(&packed).with_context(|| format!("cannot open {}", packed.display()))?;
+        tar::Archive::new(GzDecoder::new(packed)).unpack(target).with_context(|| format!("cannot unpack {name}"))?;
+        members += &format!("{name:?}, ");
+        patches += &format!("{library} = {{ path = {name:?} }}\n");
     }
-    Ok(())
+    let manifest = target.join("Cargo.toml");
+    fs::write(
+        &manifest,
+        format!("[workspace]\nresolver = \"3\"\nmembers = [{members}]\n\n[patch.crates-io]\n{patches}"),
+    )?;
+    // The same versions of what they depend on.
+    fs::copy("Cargo.lock", target.join("Cargo.lock")).context("cannot copy Cargo.lock")?;
+    let mut check = cargo(["check", "--workspace", "--offline", "--target-dir", "target"]);
+    run_command(check.arg("--manifest-path").arg(&manifest))
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //!
 //! What is in the initramfs (`cargo xtask vm` makes it): this program as `/init`, the test program as `/live`, the
 //! program under test as `/lxkns`, kernel modules as `/modules/N-NAME`, programs of the host with their libraries in
-//! `/bin`, `/lib` and `/lib64`, and in `/arguments` the arguments of the test program, one a line. For the tests of the
-//! service also `/lxknsd`, and its profile in `/etc/apparmor.d`.
+//! `/bin`, `/lib` and `/lib64`, and in `/arguments` the arguments of the test program, one a line; behind `nobody `, those
+//! for the ordinary user alone. For the tests of the service also `/lxknsd`, and its profile in `/etc/apparmor.d`.
 //! The machine's first serial port is the kernel's; all that the tests print goes to the second.
 //!
 //! Without a `/live` the machine is one that has nothing but `/lxkns` and `/proc`. Then each line of `/arguments` has the
@@ -32,6 +32,8 @@ use rustix::system::{RebootCommand, reboot};
 const REPORT: &str = "/dev/ttyS1";
 /// nobody: a user who owns nothing.
 const NOBODY: u32 = 65534;
+/// How arguments begin that are for this user alone.
+const OF_NOBODY: &str = "nobody ";
 
 fn main() {
     lxkns_fixture::run_if_actor();
@@ -81,7 +83,13 @@ fn run() -> anyhow::Result<()> {
     let arguments = fs::read_to_string("/arguments").context("cannot read the arguments")?;
     for (name, id) in [("root", 0), ("nobody", NOBODY)] {
         writeln!(report, "== {name}")?;
-        let mut arguments: Vec<_> = arguments.lines().collect();
+        let mut arguments: Vec<_> = arguments
+            .lines()
+            .filter_map(|line| match line.strip_prefix(OF_NOBODY) {
+                Some(own) => (id != 0).then_some(own),
+                None => Some(line),
+            })
+            .collect();
         if id != 0 {
             // What a filter denies, it denies to everybody.
             arguments.push("--skip=denied");

@@ -50,7 +50,8 @@ pub(crate) struct Args {
     /// Only tests whose names contain this
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
-    /// On kernels between the oldest and the newest, leave out the tests of what commands make of what was found
+    /// Leave out the tests of what commands make of what was found: on kernels between the oldest and the newest, and as an
+    /// ordinary user
     #[arg(long, conflicts_with = "only")]
     ends: bool,
     /// No tests, but this static program in a machine that has nothing else
@@ -154,12 +155,15 @@ fn has_less(kernel: &Kernel, args: &Args) -> bool {
     args.ends && kernels::BETWEEN.contains(&&*kernel.name)
 }
 
-/// The tests that a machine runs, as arguments of theirs, one a line.
+/// The tests that a machine runs, as arguments of theirs, one a line; behind `nobody `, those for the ordinary user alone.
 fn tests_of(kernel: &Kernel, args: &Args) -> String {
     let between: &[&str] = if has_less(kernel, args) { &image::OF_COMMANDS } else { &[] };
     let service: &[&str] = if args.service.is_some() { &[] } else { &[image::OF_SERVICE] };
     let skipped = image::NOT_OF_THE_KERNEL.iter().chain(between).chain(service);
     let skipped: String = skipped.map(|name| format!("--skip={name}\n")).collect();
+    // The suite runs these as an ordinary user on the host.
+    let by_root: &[&str] = if args.ends { &image::OF_COMMANDS } else { &[] };
+    let by_root: String = by_root.iter().map(|name| format!("nobody --skip={name}\n")).collect();
     let only = args.only.as_deref().unwrap_or(match kernel {
         Kernel { selinux: true, .. } => image::OF_SELINUX,
         Kernel { lockdown: true, .. } => image::OF_LOCKDOWN,
@@ -167,7 +171,7 @@ fn tests_of(kernel: &Kernel, args: &Args) -> String {
         _ => "",
     });
     // One after the other: the machines share the host's processors as it is.
-    format!("--test-threads=1\n{skipped}{only}")
+    format!("--test-threads=1\n{skipped}{by_root}{only}")
 }
 
 /// Runs a machine for each kernel, some side by side, and says what came of each.
