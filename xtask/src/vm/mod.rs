@@ -158,8 +158,7 @@ fn has_less(kernel: &Kernel, args: &Args) -> bool {
 /// The tests that a machine runs, as arguments of theirs, one a line; behind `nobody `, those for the ordinary user alone.
 fn tests_of(kernel: &Kernel, args: &Args) -> String {
     let between: &[&str] = if has_less(kernel, args) { &image::OF_COMMANDS } else { &[] };
-    let service: &[&str] = if args.service.is_some() { &[] } else { &[image::OF_SERVICE] };
-    let skipped = image::NOT_OF_THE_KERNEL.iter().chain(between).chain(service);
+    let skipped = image::NOT_OF_THE_KERNEL.iter().chain(between);
     let skipped: String = skipped.map(|name| format!("--skip={name}\n")).collect();
     // The suite runs these as an ordinary user on the host.
     let by_root: &[&str] = if args.ends { &image::OF_COMMANDS } else { &[] };

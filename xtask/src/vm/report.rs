@@ -185,8 +185,8 @@ impl Run {
         let unexplained = !failed && self.ended != "exit status: 0";
         let unexplained = unexplained.then(|| format!("the run has ended with {:?}", self.ended));
         let empty = self.outcomes.is_empty().then(|| "no test has run".to_owned());
-        // A machine lacks what only a newer kernel has, programs, control groups of version 1, the sources, and one of two
-        // security modules; it must have all else.
+        // A machine lacks what only a newer kernel has, programs, control groups of version 1, the sources, one of two
+        // security modules and, but for one machine, the service; it must have all else.
         let other_module = if selinux { "AppArmor" } else { "SELinux" };
         let is_owed = move |reason: &str| {
             ["Linux ", "the program ", "/bin/", "/usr/bin/", "/sys/fs/cgroup/"]
@@ -197,6 +197,7 @@ impl Run {
                 || reason.contains("/../tests/")
                 || reason == other_module
                 || reason == "lockdown"
+                || reason == "the service of a virtual machine"
                 || (reason == "root" && self.who != "root")
         };
         let skipped = self.reasons.iter().filter(move |(_, reason)| !is_owed(reason));
