@@ -333,7 +333,8 @@ fn stopped() {
         let Some(process) = line["process"].as_str() else { return false };
         match line["message"].as_str() {
             Some("says nothing") => silent.push(process.to_owned()),
-            Some("ready") => ready.push(process.to_owned()),
+            // The first ones may say so only now.
+            Some("ready") if silent.iter().any(|role| role == process) => ready.push(process.to_owned()),
             _ => {}
         }
         ready.len() == 2
