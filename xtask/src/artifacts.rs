@@ -48,9 +48,7 @@ fn built_static(what: &[&str]) -> anyhow::Result<String> {
     let mut build = cargo(["build", "--profile=vm"]);
     build.args(what).args(["--target", &host()?]);
     // In a directory of its own: other flags would have all else built anew.
-    build.args(["--target-dir", "target/vm"]);
-    // At a fixed address: programs that relocate themselves, tens of thousands of times at each start, are slow in a machine.
-    build.env("RUSTFLAGS", "-Ctarget-feature=+crt-static -Crelocation-model=static");
+    build.args(["--target-dir", "target/vm"]).env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
     messages(&mut build)
 }
 

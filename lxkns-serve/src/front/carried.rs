@@ -1,5 +1,5 @@
-//! Counters of the reader's: what one has counted, the next one goes on from. A reader begins at zero, and the one before may
-//! have ended because of what it has counted.
+//! Counters of readers, over their restarts: a reader begins at zero, and the one before may have ended because of what it
+//! counted.
 
 use std::sync::{Mutex, PoisonError};
 

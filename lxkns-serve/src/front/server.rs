@@ -532,7 +532,7 @@ impl Server {
         Ok(response)
     }
 
-    /// How long the answer to such a question may take to begin.
+    /// The timeout for the beginning of an answer to a question of this kind.
     fn patience(&self, kind: Kind) -> Duration {
         let patience = self.settings.answer_timeout;
         if kind.watches() { for_who_watches(patience) } else { patience }

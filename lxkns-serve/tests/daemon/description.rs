@@ -61,7 +61,7 @@ fn statuses() {
                 "403" if path.ends_with("/owner") => {}
                 // That takes one which cannot be read.
                 "403" if path.contains("processes") => continue,
-                // Whether there is such a namespace is not looked up.
+                // The namespace need not exist.
                 "403" if path.contains('{') => asked.0 = path.replace("{target}", "%2Fetc%2Fpasswd"),
                 "403" => {
                     if has("pid") && !asked.1.iter().any(|part| part.starts_with("pid=")) {
